@@ -1,0 +1,50 @@
+# Two commands for a machine that has only Python 3.11, make and pip:
+#   make demo   sample data, a checkpoint, the whole suite at smoke size, a page
+#   make test   the tests
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+# venv without pip needs no ensurepip, which Debian packs apart; the system's pip then installs into it.
+INSTALL := $(PYTHON) -m pip --python $(VENV)/bin/python install --quiet --disable-pip-version-check --no-deps
+
+.PHONY: demo test test-slow lint types imports check clean
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	test -x $(RUN) || $(PYTHON) -m venv --without-pip $(VENV)
+	$(INSTALL) -r requirements.lock
+	$(INSTALL) --editable .
+	touch $@
+
+$(VENV)/installed-dev: requirements-dev.lock $(VENV)/installed
+	$(INSTALL) -r requirements-dev.lock
+	touch $@
+
+work_dirs/demo.pth: | $(VENV)/installed
+	$(RUN) -m harness inspect --ckpt random:0 --export mmpretrain $@
+
+demo: $(VENV)/installed work_dirs/demo.pth
+	$(RUN) -m harness data sample --data data/sample
+	$(RUN) -m harness run --ckpt work_dirs/demo.pth --suite all --profile smoke --data data/sample --workspace work_dirs
+	@echo "The page: work_dirs/pages/demo.md"
+
+test: $(VENV)/installed-dev
+	$(RUN) -m pytest -m "not slow"
+
+test-slow: $(VENV)/installed-dev
+	$(RUN) -m pytest -m slow -s
+
+lint: $(VENV)/installed-dev
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+types: $(VENV)/installed-dev
+	$(RUN) -m mypy
+
+imports: $(VENV)/installed-dev
+	$(VENV)/bin/lint-imports
+
+check: lint types imports test
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

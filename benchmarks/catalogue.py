@@ -1,0 +1,116 @@
+"""Every benchmark by name, in the order of the page; a third party's come through an entry point."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import importlib.metadata
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from benchmarks.base import Benchmark
+from results.errors import HarnessError, did_you_mean
+
+ENTRY_POINT_GROUP = "harness.benchmarks"
+"""Entry points of this group name a class derived from :class:`benchmarks.base.Benchmark`."""
+
+BUILT_IN = (
+    "benchmarks.classification.voc07_svm:Voc07Svm",
+    "benchmarks.classification.imagenet_mhead:ImagenetMhead",
+    "benchmarks.classification.imagenet_knn:ImagenetKnn",
+)
+
+GROUPS = ("classification", "detection", "segmentation")
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One benchmark of a suite.
+
+    Args:
+        benchmark: The benchmark.
+        variant: Name after ``@``; None for the published protocol.
+    """
+
+    benchmark: Benchmark
+    variant: str | None = None
+
+
+def _load(reference: str) -> Benchmark:
+    module, _, name = reference.partition(":")
+    benchmark = getattr(importlib.import_module(module), name)()
+    if not isinstance(benchmark, Benchmark):
+        raise HarnessError(
+            f"{reference} is not a benchmark",
+            f"entry point group {ENTRY_POINT_GROUP}",
+            "derive the class from benchmarks.base.Benchmark or uninstall the package that brings it",
+        )
+    return benchmark
+
+
+@functools.cache
+def catalogue() -> Mapping[str, Benchmark]:
+    """All benchmarks by name.
+
+    Raises:
+        HarnessError: An entry point is no benchmark, or takes a name that exists.
+    """
+    found: dict[str, Benchmark] = {}
+    external = [entry.value for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)]
+    for reference in (*BUILT_IN, *sorted(external)):
+        benchmark = _load(reference)
+        if benchmark.name in found:
+            raise HarnessError(
+                f"two benchmarks are called '{benchmark.name}'",
+                reference,
+                "rename the one that the entry point brings, or uninstall its package",
+            )
+        found[benchmark.name] = benchmark
+    return MappingProxyType(found)
+
+
+def find_benchmark(name: str, where: str = "--suite") -> Benchmark:
+    """Looks one benchmark up.
+
+    Raises:
+        HarnessError: There is none of that name.
+    """
+    known = catalogue()
+    if name not in known:
+        raise HarnessError(f"unknown benchmark '{name}'", where, did_you_mean(name, known))
+    return known[name]
+
+
+def select(suite: str) -> tuple[Choice, ...]:
+    """The benchmarks of a suite, in page order, each once.
+
+    Args:
+        suite: ``all``, a group, ``NAME`` or ``NAME@VARIANT``; several joined by commas.
+
+    Raises:
+        HarnessError: An unknown name or variant, or nothing chosen.
+    """
+    chosen: dict[tuple[str, str | None], Choice] = {}
+    known = catalogue()
+    for part in (word.strip() for word in suite.split(",")):
+        if not part:
+            continue
+        name, _, variant = part.partition("@")
+        if name in ("all", *GROUPS) and not variant:
+            members = [Choice(each) for each in known.values() if name in ("all", each.group)]
+        elif name in known:
+            known[name].protocol(variant or None)
+            members = [Choice(known[name], variant or None)]
+        else:
+            raise HarnessError(
+                f"unknown suite or benchmark '{part}'", "--suite", did_you_mean(name, ("all", *GROUPS, *known))
+            )
+        for member in members:
+            chosen[member.benchmark.name, member.variant] = member
+    if not chosen:
+        raise HarnessError(
+            f"no benchmark belongs to the suite '{suite}'", "--suite", "run `python -m harness list benchmarks`"
+        )
+    order = list(known)
+    return tuple(sorted(chosen.values(), key=lambda choice: (order.index(choice.benchmark.name), choice.variant or "")))

@@ -1,0 +1,1 @@
+"""Image classification: linear evaluation, SVM and nearest neighbours."""

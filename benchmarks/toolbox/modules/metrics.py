@@ -1,0 +1,67 @@
+"""Top-1 and top-5 of several classifiers, unrounded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from mmengine.evaluator import BaseMetric
+from mmpretrain.registry import METRICS
+
+from benchmarks.toolbox.modules.heads import SCORES
+
+TOP = 5
+"""The k of top-5."""
+
+
+def ranks_of_truth(scores: npt.NDArray[Any], labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """How many classes a classifier puts before the true one.
+
+    Equal scores go to the lower class, as in ``argmax``. A classifier that gives NaN anywhere puts all classes first.
+
+    Args:
+        scores: Float [images, heads, classes].
+        labels: Integers [images].
+
+    Returns:
+        int64 [images, heads], from 0 to ``classes``.
+    """
+    truth = labels.reshape(-1, 1, 1).astype(np.int64)
+    own = np.take_along_axis(scores, np.broadcast_to(truth, (*scores.shape[:2], 1)), axis=2)
+    lower_class = np.arange(scores.shape[2]) < truth
+    before = (scores > own) | ((scores == own) & lower_class)
+    broken = np.isnan(scores).any(axis=2)
+    return np.where(broken, scores.shape[2], before.sum(axis=2)).astype(np.int64)
+
+
+@METRICS.register_module()
+class MultiHeadAccuracy(BaseMetric):
+    """Accuracy of every classifier in percent: ``feature1`` (top-1), ``feature1_top5`` and so on.
+
+    With fewer than 5 classes, top-5 is top-``classes``. mmpretrain's ``Accuracy`` is not used: it counts a hit only
+    where the score is positive, which logits need not be.
+
+    Args:
+        features: Names of the classifiers, in the order of their scores.
+    """
+
+    def __init__(self, features: Sequence[str]) -> None:
+        super().__init__()
+        self.features = tuple(features)
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Takes one batch; each image leaves one row of ranks."""
+        scores = np.stack([sample[SCORES].numpy() for sample in data_samples])
+        labels = np.array([int(sample["gt_label"]) for sample in data_samples])
+        self.results.extend(ranks_of_truth(scores, labels))
+
+    def compute_metrics(self, results: Sequence[npt.NDArray[np.int64]]) -> dict[str, float]:
+        """Percentages, as Python floats, over all images."""
+        ranks = np.stack(results)
+        metrics: dict[str, float] = {}
+        for column, feature in enumerate(self.features):
+            metrics[feature] = 100.0 * int((ranks[:, column] < 1).sum()) / len(ranks)
+            metrics[f"{feature}_top{TOP}"] = 100.0 * int((ranks[:, column] < TOP).sum()) / len(ranks)
+        return metrics

@@ -1,0 +1,1 @@
+"""Checkpoint files of any publisher, read safely and brought into the canonical form."""

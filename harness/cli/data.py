@@ -1,0 +1,132 @@
+"""``data sample`` and ``data check``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from benchmarks.datasets.check import Report
+
+app = typer.Typer(help="Data sets: make a small sample, look through what is there.", no_args_is_help=True)
+
+
+def data_sets_of(suite: str) -> list[str]:
+    """Names of the data sets of a suite: ``all``, or names separated by commas.
+
+    Raises:
+        HarnessError: Unknown name.
+    """
+    from benchmarks.datasets.official import DATA_SETS, data_set
+
+    if suite == "all":
+        return list(DATA_SETS)
+    return list(dict.fromkeys(data_set(name.strip()).name for name in suite.split(",")))
+
+
+@app.command()
+def sample(
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder to make; it must not exist yet.")],
+) -> None:
+    """Make a small sample of every data set from what scikit-learn ships (11 MB, some seconds)."""
+    from benchmarks.datasets.sample import make_sample
+
+    make_sample(data)
+    typer.echo(f"the sample lies in {data}; use it with --data {data} --allow-nonstandard-data")
+
+
+@app.command()
+def check(
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Data root.")] = Path("data"),
+    suite: Annotated[str, typer.Option(help="all, or names separated by commas.")] = "all",
+    allow_nonstandard_data: Annotated[
+        bool, typer.Option("--allow-nonstandard-data", help="Accept other counts than the official ones.")
+    ] = False,
+    decode: Annotated[bool, typer.Option(help="Decode every image and mask.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Look through the data: lists, counts, annotations, every image. Exit status 2 where something is wrong."""
+    from benchmarks.datasets.check import check as look_through
+
+    reports = []
+    for name in data_sets_of(suite):
+        if sys.stderr.isatty():
+            typer.echo(f"looking through {name} ...", err=True)
+        reports.append(look_through(name, data, decode))
+    right = all(report.sound and (allow_nonstandard_data or not report.nonstandard) for report in reports)
+    if as_json:
+        content = {"data": str(data), "ok": right, "data_sets": [report.to_dict() for report in reports]}
+        typer.echo(json.dumps(content, indent=2, ensure_ascii=True))
+    else:
+        _print_table(reports, allow_nonstandard_data)
+        for line in _details(reports, data, allow_nonstandard_data):
+            typer.echo(_printable(line))
+    if not right:
+        raise typer.Exit(2)
+
+
+def _verdict(report: Report, allow_nonstandard: bool) -> str:
+    faults = []
+    if report.missing_count:
+        faults.append(f"{report.missing_count:,} missing")
+    if report.broken_count:
+        faults.append(f"{report.broken_count:,} broken")
+    if report.nonstandard and not allow_nonstandard:
+        faults.append("not the official counts")
+    return ", ".join(faults) or ("ok, not the official counts" if report.nonstandard else "ok")
+
+
+def _print_table(reports: list[Report], allow_nonstandard: bool) -> None:
+    head = ("data set", "found", "official", "short edges", "verdict")
+    rows = []
+    for report in reports:
+        found = "  ".join(f"{what} {report.counts.get(what, '-')}" for what in report.official)
+        official = "  ".join(f"{what} {count}" for what, count in report.official.items())
+        edges = "-".join(map(str, report.short_edges)) if report.short_edges else ""
+        rows.append((report.name, found, official, edges, _verdict(report, allow_nonstandard)))
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(*head)
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
+        return
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _details(reports: list[Report], data: Path, allow_nonstandard: bool) -> list[str]:
+    """What is wrong, file by file, and the commands that mend it."""
+    lines = []
+    for report in reports:
+        for what, named, count in (
+            ("missing", report.missing, report.missing_count),
+            ("broken", report.broken, report.broken_count),
+        ):
+            lines += [f"{report.name}: {what}: {one}" for one in named]
+            if count > len(named):
+                lines.append(f"{report.name}: {what}: ... and {count - len(named):,} more")
+    if any(report.missing_count for report in reports):
+        free = not data.exists() or (data.is_dir() and not any(os.scandir(data)))
+        place = data if free else f"{data}-sample"
+        lines.append(f"mend: unpack the official data sets below {data}, or look only at what you have with --suite")
+        lines.append(f"      for a trial without them: python -m harness data sample --data {place}")
+    if any(report.broken_count for report in reports):
+        lines.append("mend: take the broken files again from the official archives")
+    if any(report.nonstandard for report in reports) and not allow_nonstandard:
+        lines += [f"{report.name}: {sentence}" for report in reports for sentence in report.nonstandard]
+        lines.append("mend: unpack the whole data set, or say that you know with --allow-nonstandard-data")
+    return lines
+
+
+def _printable(line: str) -> str:
+    """The line with control characters escaped: file names in lists come from anywhere."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)

@@ -1,0 +1,73 @@
+"""``list``: what there is to choose from."""
+
+from __future__ import annotations
+
+import json as json_module
+from typing import Annotated
+
+import typer
+
+from benchmarks.catalogue import catalogue, find_benchmark
+from harness.cli.options import Json
+
+app = typer.Typer(help="List benchmarks, checkpoint formats or protocols.", no_args_is_help=True)
+
+
+@app.command()
+def benchmarks(json: Json = False) -> None:
+    """List every benchmark of the suite."""
+    known = catalogue().values()
+    if json:
+        rows = [
+            {
+                "name": each.name,
+                "group": each.group,
+                "data": each.data,
+                "variants": sorted(each.variants),
+                "title": each.title,
+            }
+            for each in known
+        ]
+        print(json_module.dumps(rows, indent=2))
+        return
+    for each in known:
+        names = each.name + "".join(f" @{variant}" for variant in sorted(each.variants))
+        print(f"{names:28} {each.group:16} {each.data:24} {each.title}")
+
+
+@app.command()
+def formats(json: Json = False) -> None:
+    """List the checkpoint formats that intake reads."""
+    from harness.checkpoint.formats import FORMATS
+
+    rows = [{"name": each.name, "summary": each.summary} for each in FORMATS]
+    if json:
+        print(json_module.dumps(rows, indent=2))
+        return
+    for row in rows:
+        print(f"{row['name']:24} {row['description']}")
+
+
+@app.command()
+def protocols(
+    name: Annotated[str | None, typer.Argument(help="NAME or NAME@VARIANT; without it, one line for each.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Every field with its source.")] = False,
+    profile: Annotated[str, typer.Option("--profile", help="full or smoke.")] = "full",
+    json: Json = False,
+) -> None:
+    """List protocols with version and hash, or the fields of one."""
+    names = [name] if name else list(catalogue())
+    tables = []
+    for each in names:
+        benchmark, _, variant = each.partition("@")
+        tables.append(find_benchmark(benchmark, "list protocols").protocol(variant or None, profile))
+    if json:
+        print(json_module.dumps([{**table.to_dict(), "hash": table.hash} for table in tables], indent=2))
+        return
+    for table in tables:
+        print(f"{table.name} version {table.version} hash {table.hash[:12]} profile {table.profile}")
+        if name or full:
+            width = max(len(field) for field in table.fields)
+            for field_name, field in table.fields.items():
+                source = f"   [{field.source}]" if full else ""
+                print(f"  {field_name:{width}}  {json_module.dumps(field.value)}{source}")

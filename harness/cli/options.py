@@ -1,0 +1,79 @@
+"""Options that several verbs share. None stands for a flag that was not given: ``harness.yaml`` may say it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from harness.settings import Settings
+
+Checkpoints = Annotated[
+    list[str] | None,
+    typer.Option("--ckpt", help="Checkpoint file, or random:SEED for an untrained ResNet-50. Repeat for several."),
+]
+Labels = Annotated[
+    list[str] | None, typer.Option("--label", help="Name of the row; one for each --ckpt. Default: the file's name.")
+]
+Suite = Annotated[
+    str | None,
+    typer.Option("--suite", help="all, classification, detection, segmentation, or NAME[@VARIANT], joined by commas."),
+]
+Profile = Annotated[
+    str | None,
+    typer.Option("--profile", help="full: the published protocol. smoke: minutes, only shows that it works."),
+]
+Data = Annotated[Path | None, typer.Option("--data", help="Folder that holds the data sets. Default: data.")]
+WorkspaceRoot = Annotated[
+    Path | None, typer.Option("--workspace", help="Folder of all results and pages. Default: work_dirs.")
+]
+ExecutorName = Annotated[
+    str | None, typer.Option("--executor", help="auto, local (a process a job) or debug (in this process).")
+]
+Seeds = Annotated[int | None, typer.Option("--seeds", help="Run seeds 0 to N-1 where a benchmark is random.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="BENCHMARK.field=value: replace a field of a protocol; marked as modified."),
+]
+Cache = Annotated[
+    str | None,
+    typer.Option(
+        "--cache",
+        help="reuse: run what is missing. retry: also what failed too often. force: everything anew. "
+        "read-only: run nothing, exit 1 if anything is missing.",
+    ),
+]
+NumericsText = Annotated[
+    str | None,
+    typer.Option("--numerics", help="precision=fp32|bf16|amp,channels_last=BOOL,compile=BOOL; part of the job key."),
+]
+InputName = Annotated[
+    str | None, typer.Option("--input", help="Input convention of the backbone: rgb-mean-std, rgb-unit, bgr-mean.")
+]
+AllowMissing = Annotated[
+    bool | None, typer.Option("--allow-missing-data", help="Leave out benchmarks whose data is not there.")
+]
+AllowNonstandard = Annotated[
+    bool | None,
+    typer.Option("--allow-nonstandard-data", help="Accept data whose counts are not the official ones."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
+
+
+def settings_of(flags: Mapping[str, Any]) -> Settings:
+    """Settings out of a verb's arguments (its ``locals()``), the environment and ``harness.yaml``.
+
+    Raises:
+        HarnessError: An unknown setting or a value that does not fit.
+    """
+    from harness.settings import Settings, load_settings, parse_numerics
+
+    # An argument that would hide a builtin bears an underscore at its end.
+    given = {name.rstrip("_"): value for name, value in flags.items()}
+    given["numerics"] = parse_numerics(given.get("numerics"))
+    tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    return load_settings({name: value for name, value in tuples.items() if name in Settings.model_fields})

@@ -1,0 +1,98 @@
+"""``plan``: what a run would do, without doing it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as json_module
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.cli import options
+
+if TYPE_CHECKING:
+    from harness.plan import Plan
+    from harness.settings import Settings
+
+
+def plan(
+    ckpt: options.Checkpoints = None,
+    suite: options.Suite = None,
+    profile: options.Profile = None,
+    data: options.Data = None,
+    workspace: options.WorkspaceRoot = None,
+    seeds: options.Seeds = None,
+    label: options.Labels = None,
+    set_: options.Overrides = None,
+    cache: options.Cache = None,
+    numerics: options.NumericsText = None,
+    input_: options.InputName = None,
+    allow_missing_data: options.AllowMissing = None,
+    allow_nonstandard_data: options.AllowNonstandard = None,
+    json: options.Json = False,
+) -> None:
+    """Show the jobs of a run: their needs, their GPUs and hours, and which are finished already."""
+    arguments = locals()
+    from harness.plan import make_plan
+
+    settings = options.settings_of(arguments)
+    show_plan(make_plan(settings), settings, json)
+
+
+def plan_rows(made: Plan, settings: Settings) -> list[dict[str, Any]]:
+    """One row for each job, as ``--json`` prints it."""
+    from harness.ledger import JobFolder
+    from results.workspace import Workspace
+
+    labels: dict[tuple[str, str], list[str]] = {}
+    for checkpoint in made.checkpoints:
+        labels.setdefault((checkpoint.intake.digest, checkpoint.intake.input), []).append(checkpoint.label)
+    names = {planned.job.key: planned.job.name for planned in made.jobs}
+    rows = []
+    for planned in made.jobs:
+        job = planned.job
+        folder = JobFolder(Workspace(settings.workspace).jobs / job.name)
+        if folder.is_finished() and settings.cache != "force":
+            state, why = "cached", "finished before"
+        elif folder.live_claim() is not None:
+            state, why = "running", "held by another run"
+        else:
+            state, why = "to run", "forced" if folder.is_finished() else "no result"
+        rows.append(
+            {
+                "job": job.name,
+                "key": job.key,
+                "benchmark": job.benchmark,
+                "labels": labels[job.backbone.digest, job.backbone.input],
+                "seed": job.seed,
+                "state": state,
+                "why": why,
+                "needs": [names[key] for key in planned.needs],
+                "gpus": planned.gpus,
+                "hours": planned.hours,
+                "protocol": dataclasses.asdict(job.stamp()),
+                "data": dataclasses.asdict(job.data),
+            }
+        )
+    return rows
+
+
+def show_plan(made: Plan, settings: Settings, json: bool) -> None:
+    """Prints a plan as a table or as JSON."""
+    rows = plan_rows(made, settings)
+    if json:
+        print(json_module.dumps({"jobs": rows, "notes": list(made.notes)}, indent=2))
+        return
+    console = Console(soft_wrap=True)
+    table = Table(box=None, header_style="bold")
+    for title in ("job", "label", "seed", "state", "why", "needs", "GPUs", "hours"):
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        seed = "" if row["seed"] is None else str(row["seed"])
+        hours = "" if settings.profile == "smoke" else f"{row['hours']:g}"
+        cells = (row["job"], ", ".join(row["labels"]), seed, row["state"], row["why"], ", ".join(row["needs"]))
+        table.add_row(*(cell.replace("[", r"\[") for cell in cells), str(row["gpus"]), hours)
+    console.print(table)
+    for note in made.notes:
+        console.print(f"note: {note}", markup=False, highlight=False)

@@ -1,0 +1,28 @@
+"""``report``: tables and pages of what a workspace holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    workspace: Annotated[Path, typer.Option("--workspace", help="Folder with the results.")] = Path("work_dirs"),
+    label: Annotated[
+        list[str] | None, typer.Option("--label", help="Write the page of this label only; may be repeated.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the paths as JSON.")] = False,
+) -> None:
+    """Write results.csv and the pages of every label, and print where they are."""
+    from results.pages.render import render
+    from results.workspace import Workspace
+
+    paths = [str(path) for path in render(Workspace(workspace), label or None)]
+    if as_json:
+        typer.echo(json.dumps({"pages": paths}, indent=2))
+    else:
+        for path in paths:
+            typer.echo(path)

@@ -1,0 +1,296 @@
+"""The ledger: what is true of a job is what lies in its folder.
+
+A job's folder holds ``spec.json``, ``claims/``, ``attempts/`` and, once, ``result.json``. Work starts only with a
+claim. Claims are numbered files that ``link(2)`` makes, so that of any number of processes one gets each number. The
+highest number holds the job; the next one may be taken only when it was released or its process is dead on this host.
+Nothing is ever deleted, so there is no moment at which a claim could be broken twice. Works on NFS, without locks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import functools
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.process import ProcessIdentity
+from results.errors import HarnessError
+from results.files import make_folder, publish, read_json, to_json, write_whole
+from results.record import Record
+
+OUTCOMES = ("done", "failed", "interrupted")
+
+
+def now() -> str:
+    """The time as ISO 8601 in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """The right to work on a job.
+
+    Args:
+        number: 1 for the first claim of the job.
+        attempt: Name of the attempt that holds it.
+        process: Who holds it.
+        job_id: The scheduler's id.
+        restart: How often the scheduler restarted that job.
+        taken: When, ISO 8601.
+        released: Whether it was given back.
+    """
+
+    number: int
+    attempt: str
+    process: ProcessIdentity
+    job_id: str
+    restart: int
+    taken: str
+    released: bool = False
+
+    def is_live(self) -> bool:
+        """Whether somebody may still be working under it; a process on another host counts as alive."""
+        return not self.released and self.process.is_alive() is not False
+
+
+@dataclasses.dataclass(frozen=True)
+class AttemptOutcome:
+    """How an attempt ended.
+
+    Args:
+        attempt: Its name.
+        status: One of :data:`OUTCOMES`; empty where it ended without a word (killed) or is still at work.
+        reason: One line, for tables and pages.
+    """
+
+    attempt: str
+    status: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class JobFolder:
+    """One job in the ledger.
+
+    Args:
+        path: ``jobs/<benchmark>-<key12>``.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def spec(self) -> Path:
+        return self.path / "spec.json"
+
+    def write_spec(self, spec: Mapping[str, Any]) -> None:
+        """Writes what the job is; a later run with the same key may bring another data root."""
+        write_whole(self.spec, to_json(spec))
+
+    def read_spec(self) -> dict[str, Any]:
+        """Reads ``spec.json``.
+
+        Raises:
+            HarnessError: Missing or corrupt.
+        """
+        spec: dict[str, Any] = read_json(self.spec)
+        return spec
+
+    # Results ---------------------------------------------------------------------------------------------------------
+
+    def is_finished(self) -> bool:
+        """Whether a result was published."""
+        return self.result.exists()
+
+    def read_result(self) -> Record | None:
+        """The published record; None where there is none.
+
+        Raises:
+            HarnessError: It is not a record.
+        """
+        return Record.read(self.result) if self.is_finished() else None
+
+    def publish_result(self, record: Record) -> bool:
+        """Publishes a result; the first complete one wins, a second stays in its attempt.
+
+        Returns:
+            Whether this one was the first.
+        """
+        text = record.to_json()
+        write_whole(self.attempt_folder(record.attempt) / "result.json", text)
+        return publish(self.result, text)
+
+    def supersede(self) -> None:
+        """Moves the published result to ``superseded/``; nothing happens where there is none."""
+        target = self.path / "superseded" / f"{now().replace(':', '')}-{uuid.uuid4().hex[:8]}.json"
+        make_folder(target.parent)
+        try:
+            self.result.rename(target)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise HarnessError(
+                f"cannot set aside the old result: {error}", str(self.result), "make the workspace writable"
+            ) from error
+
+    # Claims ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def _claims(self) -> Path:
+        return self.path / "claims"
+
+    def _claim_path(self, number: int) -> Path:
+        return self._claims / f"{number:04d}.json"
+
+    def last_claim(self) -> Claim | None:
+        """The claim with the highest number; None where there was none.
+
+        Raises:
+            HarnessError: Its file is corrupt.
+        """
+        try:
+            numbers = [int(path.stem) for path in self._claims.glob("[0-9]*.json")]
+        except OSError:
+            numbers = []
+        if not numbers:
+            return None
+        number = max(numbers)
+        raw = read_json(self._claim_path(number))
+        return Claim(
+            number=number,
+            attempt=raw["attempt"],
+            process=ProcessIdentity.from_dict(raw["process"]),
+            job_id=raw["job_id"],
+            restart=raw["restart"],
+            taken=raw["taken"],
+            released=self._claim_path(number).with_suffix(".released").exists(),
+        )
+
+    def live_claim(self) -> Claim | None:
+        """The claim under which somebody may be working now."""
+        claim = self.last_claim()
+        return claim if claim is not None and claim.is_live() else None
+
+    def take_claim(self, attempt: str, job_id: str = "", restart: int = 0) -> Claim | None:
+        """Takes the job, if nobody holds it.
+
+        Args:
+            attempt: Name of the attempt, from :func:`attempt_name`.
+            job_id: The scheduler's id.
+            restart: How often the scheduler restarted that job.
+
+        Returns:
+            The claim, or None where another process holds the job.
+
+        Raises:
+            HarnessError: The workspace cannot be written.
+        """
+        while True:
+            last = self.last_claim()
+            if last is not None and last.is_live():
+                return None
+            number = 1 if last is None else last.number + 1
+            claim = Claim(number, attempt, ProcessIdentity.current(), job_id, restart, now())
+            fields = dataclasses.asdict(claim)
+            del fields["number"], fields["released"]
+            if publish(self._claim_path(number), to_json(fields)):
+                return claim
+
+    def release(self, claim: Claim) -> None:
+        """Gives a claim back, so that other hosts need not guess whether its process lives."""
+        publish(self._claim_path(claim.number).with_suffix(".released"), now() + "\n")
+
+    # Attempts --------------------------------------------------------------------------------------------------------
+
+    @property
+    def _attempts(self) -> Path:
+        return self.path / "attempts"
+
+    def attempt_folder(self, attempt: str) -> Path:
+        return self._attempts / attempt
+
+    def attempts(self) -> list[str]:
+        """Names of all attempts, oldest first."""
+        try:
+            return sorted(path.name for path in self._attempts.iterdir() if path.is_dir())
+        except OSError:
+            return []
+
+    def attempt_name(self) -> str:
+        """A name for the next attempt; unique even where two processes ask at once."""
+        numbers = [int(name.partition("-")[0]) for name in self.attempts()]
+        return f"{max(numbers, default=0) + 1:04d}-{uuid.uuid4().hex[:12]}"
+
+    def end_attempt(self, attempt: str, status: str, reason: str = "") -> None:
+        """Writes how an attempt ended."""
+        outcome = {"status": status, "reason": reason, "finished": now()}
+        write_whole(self.attempt_folder(attempt) / "outcome.json", to_json(outcome))
+
+    def outcome(self, attempt: str) -> AttemptOutcome:
+        """How an attempt ended."""
+        path = self.attempt_folder(attempt) / "outcome.json"
+        if not path.exists():
+            return AttemptOutcome(attempt, "", "")
+        raw = read_json(path)
+        return AttemptOutcome(attempt, raw["status"], raw["reason"])
+
+    def last_outcome(self) -> AttemptOutcome | None:
+        """How the newest attempt ended; None where there was none."""
+        names = self.attempts()
+        return self.outcome(names[-1]) if names else None
+
+    def log(self) -> Path | None:
+        """The newest log: of the last attempt, else what the scheduler kept of the process's start."""
+        names = self.attempts()
+        if names and (self.attempt_folder(names[-1]) / "log.txt").exists():
+            return self.attempt_folder(names[-1]) / "log.txt"
+        kept = sorted((self.path / "submissions").glob("*_log.err"), key=os.path.getmtime)
+        return kept[-1] if kept else None
+
+    # The limit of attempts -------------------------------------------------------------------------------------------
+
+    @property
+    def _forgiven(self) -> Path:
+        return self.path / "forgiven.json"
+
+    def failures(self) -> int:
+        """How many attempts failed since the count was last reset; killed and interrupted ones do not count."""
+        forgiven = set(read_json(self._forgiven)["attempts"]) if self._forgiven.exists() else set()
+        return sum(self.outcome(name).status == "failed" for name in self.attempts() if name not in forgiven)
+
+    def forgive(self) -> None:
+        """Resets the count of failures."""
+        if self.attempts():
+            write_whole(self._forgiven, to_json({"attempts": self.attempts()}))
+
+
+@functools.lru_cache(maxsize=1)
+def code_revision() -> str:
+    """Commit of the checkout that runs, with ``+changes`` where it is not clean; empty for an installed wheel."""
+    import subprocess
+
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return ""
+    try:
+        commit = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty=+changes", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return commit.stdout.strip()

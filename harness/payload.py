@@ -1,0 +1,301 @@
+"""What runs in a job's process: claim, slot, work, publish. Everything it says goes into the attempt's log."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import logging
+import os
+import platform
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from benchmarks.base import JobContext, Outcome
+from benchmarks.catalogue import find_benchmark
+from benchmarks.input_convention import input_convention
+from harness import __version__
+from harness.job import Job
+from harness.ledger import Claim, JobFolder, code_revision, now
+from harness.schedule.slots import Slot, count_slots, hold_slot, threads_per_job
+from results.errors import HarnessError
+from results.files import make_folder
+from results.record import Record
+from results.workspace import Workspace
+
+RECORDED_PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "pillow",
+    "opencv-python-headless",
+    "scikit-learn",
+    "onedl-mmengine",
+    "onedl-mmcv",
+    "onedl-mmpretrain",
+)
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+LOGGER = logging.getLogger("harness.payload")
+LOGGED_PACKAGES = ("harness", "benchmarks")
+"""What these log at INFO goes into the attempt's log; toolboxes keep logs of their own."""
+
+
+class Interrupted(BaseException):
+    """The job was asked to stop; raised in the main thread wherever it stands."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What is handed to the job's process; small and picklable.
+
+    Args:
+        workspace: Root of the workspace, absolute.
+        job: Name of the job's folder.
+        slots: The setting ``slots``.
+        gpus: GPUs of the host that the run may use, as CUDA names them.
+        own_process: False for the debug executor, which runs in the user's process and terminal.
+    """
+
+    workspace: str
+    job: str
+    slots: int | None
+    gpus: tuple[str, ...]
+    own_process: bool
+
+
+def run_job(order: Order) -> str:
+    """Runs one job, if nobody else does and it is not finished.
+
+    Args:
+        order: Which job.
+
+    Returns:
+        ``done``, ``failed`` (reason and traceback are in the attempt), ``interrupted``, or ``not needed`` where the job
+        was finished or held by another process.
+    """
+    folder = JobFolder(Workspace(Path(order.workspace)).jobs / order.job)
+    if _is_complete(folder, Path(order.workspace)):
+        return "not needed"
+    attempt = folder.attempt_name()
+    claim = folder.take_claim(attempt, os.environ.get("SUBMITIT_LOCAL_JOB_ID", ""))
+    if claim is None:
+        return "not needed"
+    try:
+        if _is_complete(folder, Path(order.workspace)):
+            return "not needed"
+        make_folder(folder.attempt_folder(attempt))
+        with _signals_interrupt(), _logged(folder.attempt_folder(attempt) / "log.txt", order.own_process):
+            return _attempt(folder, claim, order)
+    finally:
+        with contextlib.suppress(HarnessError):
+            folder.release(claim)
+
+
+def _is_complete(folder: JobFolder, workspace: Path) -> bool:
+    """Features count as finished only while their files are there."""
+    if not folder.is_finished():
+        return False
+    job = Job.from_dict(folder.read_spec())
+    if not job.extracts:
+        return True
+    from benchmarks.probes.features import is_complete
+
+    return is_complete(Workspace(workspace).feature_set(job.key))
+
+
+def _attempt(folder: JobFolder, claim: Claim, order: Order) -> str:
+    """Works under a claim and writes how it ended."""
+    try:
+        slots = count_slots(order.slots, order.gpus)
+        LOGGER.info("attempt %s of %s, waiting for one of %d slots", claim.attempt, folder.name, slots)
+        with hold_slot(slots, order.gpus) as slot:
+            first = _work(folder, claim.attempt, Workspace(Path(order.workspace)), slot, threads_per_job(slots))
+        LOGGER.info("done" if first else "done; another attempt had published before, its result stays")
+        status, reason = "done", ""
+    except Interrupted:
+        LOGGER.warning("interrupted")
+        status, reason = "interrupted", "stopped before it was finished"
+    except HarnessError as error:
+        LOGGER.error("%s", error)
+        status, reason = "failed", error.what
+    except Exception as error:  # noqa: BLE001 - whatever a third party's benchmark raises is this job's failure
+        LOGGER.error("%s", traceback.format_exc())
+        status, reason = "failed", f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+    folder.end_attempt(claim.attempt, status, reason)
+    return status
+
+
+def _work(folder: JobFolder, attempt: str, workspace: Workspace, slot: Slot, threads: int) -> bool:
+    """Measures and publishes; returns whether this was the first result."""
+    job = Job.from_dict(folder.read_spec())
+    if slot.gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = slot.gpu
+    for variable in THREAD_VARIABLES:
+        os.environ[variable] = str(threads)
+    device = _device(slot)
+    started, clock = now(), time.monotonic()
+    if job.extracts:
+        outcome = _extract(job, folder, attempt, workspace, device, threads)
+    else:
+        outcome = _measure(job, folder, attempt, workspace, device, threads)
+    seconds = time.monotonic() - clock
+    record = _record(job, outcome, attempt, started, seconds, _device_name(device))
+    return folder.publish_result(record)
+
+
+def _extract(job: Job, folder: JobFolder, attempt: str, workspace: Workspace, device: str, threads: int) -> Outcome:
+    from benchmarks.probes.features import extract
+
+    if job.request is None:
+        raise ValueError("a feature job has a request")
+    manifest = extract(
+        job.request,
+        backbone=workspace.backbone(job.backbone.digest) / "backbone.safetensors",
+        digest=job.backbone.digest,
+        convention=input_convention(job.backbone.input),
+        numerics=job.numerics,
+        data_root=job.data_root,
+        out=workspace.feature_set(job.key),
+        attempt=folder.attempt_folder(attempt),
+        device=device,
+        threads=threads,
+    )
+    counts = {split: entry["count"] for split, entry in manifest["splits"].items()}
+    return Outcome(metrics={}, details={"request": job.request.to_dict(), "counts": counts})
+
+
+def _measure(job: Job, folder: JobFolder, attempt: str, workspace: Workspace, device: str, threads: int) -> Outcome:
+    if job.protocol is None:
+        raise ValueError("a benchmark's job has a protocol")
+    extraction = job.feature_job()
+    context = JobContext(
+        protocol=job.protocol,
+        backbone=workspace.backbone(job.backbone.digest) / "backbone.safetensors",
+        digest=job.backbone.digest,
+        input=input_convention(job.backbone.input),
+        data_root=job.data_root,
+        data=job.data,
+        seed=job.seed,
+        numerics=job.numerics,
+        attempt=folder.attempt_folder(attempt),
+        features=workspace.feature_set(extraction.key) if extraction is not None else None,
+        previous=tuple(folder.attempt_folder(name) for name in folder.attempts() if name != attempt),
+        threads=threads,
+        device=device,
+    )
+    return find_benchmark(job.benchmark, "spec.json").run(context)
+
+
+def _record(job: Job, outcome: Outcome, attempt: str, started: str, seconds: float, device: str) -> Record:
+    columns = () if job.protocol is None else find_benchmark(job.benchmark, "spec.json").columns(job.protocol)
+    absent = [column.metric for column in columns if column.metric not in outcome.metrics]
+    if absent:
+        raise ValueError(f"{job.benchmark} gave no value and no reason for {', '.join(absent)}")
+    return Record(
+        key=job.key,
+        benchmark=job.benchmark,
+        protocol=job.stamp(),
+        backbone=job.backbone,
+        data=job.data,
+        seed=job.seed,
+        numerics=job.recorded_numerics(),
+        metrics=outcome.metrics,
+        details=outcome.details,
+        display=columns,
+        curves=outcome.curves,
+        started=started,
+        finished=now(),
+        seconds=round(seconds, 3),
+        device=device,
+        versions=_versions(),
+        config_digest=outcome.config_digest,
+        git=code_revision(),
+        attempt=attempt,
+    )
+
+
+def _versions() -> dict[str, str]:
+    versions = {"harness": __version__, "python": platform.python_version()}
+    for name in RECORDED_PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
+
+
+def _device(slot: Slot) -> str:
+    if slot.gpu is None:
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _device_name(device: str) -> str:
+    if device == "cpu":
+        return "cpu"
+    import torch
+
+    return torch.cuda.get_device_name()
+
+
+@contextlib.contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """SIGTERM and SIGINT become :class:`Interrupted`, once; a second one is ignored while the first is handled."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for each in handled:
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted
+
+    handled: dict[int, Any] = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
+    for each, present in handled.items():
+        # A job in its own process is started with SIGINT ignored: Ctrl-C is the run's to handle, which then terminates.
+        if present is not signal.SIG_IGN:
+            signal.signal(each, interrupt)
+    try:
+        yield
+    finally:
+        for each, present in handled.items():
+            signal.signal(each, present)
+
+
+@contextlib.contextmanager
+def _logged(path: Path, own_process: bool) -> Iterator[None]:
+    """Sends everything that the process writes into the attempt's log; in the user's own process only the logging."""
+    formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+    loggers = [logging.getLogger(name) for name in LOGGED_PACKAGES]
+    handler: logging.Handler
+    saved: list[tuple[int, int]] = []
+    if own_process:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        with path.open("ab") as stream:
+            for number in (1, 2):
+                saved.append((number, os.dup(number)))
+                os.dup2(stream.fileno(), number)
+        handler = logging.StreamHandler(sys.stderr)
+    else:
+        handler = logging.FileHandler(path)
+    handler.setFormatter(formatter)
+    for logger in loggers:
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+        handler.close()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, copy in saved:
+            os.dup2(copy, number)
+            os.close(copy)

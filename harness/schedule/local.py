@@ -1,0 +1,170 @@
+"""Jobs on this machine, each in its own process (submitit's LocalExecutor), or in this one (its DebugExecutor)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import submitit
+
+from harness.ledger import JobFolder
+from harness.payload import THREAD_VARIABLES, Order, run_job
+from harness.schedule.executor import Submission
+from harness.schedule.slots import count_slots, threads_per_job, visible_gpus
+from harness.startup import code_root
+from results.errors import HarnessError
+
+UNLIMITED_MINUTES = 60 * 24 * 365
+"""submitit's LocalExecutor always has a time limit; a year stands for none."""
+
+
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _terminal_signals_ignored() -> Iterator[None]:
+    """Processes started meanwhile ignore Ctrl-C and hang-up: the run stops its jobs itself, and a closed terminal or a
+    killed run leaves them to be adopted (exec(2) keeps ignored signals ignored).
+    """
+    numbers = (signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class LocalSubmission:
+    """A process of its own under submitit's controller."""
+
+    def __init__(self, job: submitit.Job[Any]) -> None:
+        self._job = job
+        process: Any = getattr(job, "_process", None)
+        self._controller = process
+
+    @property
+    def id(self) -> str:
+        return str(self._job.job_id)
+
+    def is_alive(self) -> bool | None:
+        return self._controller.poll() is None
+
+    def stop(self) -> None:
+        # The controller passes SIGTERM on to the job; submitit's cancel() would kill the job after one second.
+        if self.is_alive():
+            self._controller.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        for child in _children(self._controller.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except OSError:
+        return []
+    return [int(word) for word in text.split()]
+
+
+class LocalExecutor:
+    """Each job in its own process on this host; slots are taken by the job itself.
+
+    Args:
+        workspace: Root of the workspace.
+        slots: The setting ``slots``.
+    """
+
+    name = "local"
+
+    def __init__(self, workspace: Path, slots: int | None) -> None:
+        self._workspace = workspace
+        self._slots = slots
+        self._gpus = tuple(visible_gpus())
+
+    def capacity(self) -> int:
+        return count_slots(self._slots, self._gpus)
+
+    def submit(self, folder: JobFolder) -> Submission:
+        threads = str(threads_per_job(self.capacity()))
+        order = Order(str(self._workspace.absolute()), folder.name, self._slots, self._gpus, own_process=True)
+        environment = {
+            **dict.fromkeys(THREAD_VARIABLES, threads),
+            # The job imports the same code as this process and nothing from the current folder.
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(code_root()), os.environ.get("PYTHONPATH", "")))),
+            "PYTHONSAFEPATH": "1",
+        }
+        try:
+            # submitit makes folders and patterns of "%j" out of the path; the folder of the job is its own.
+            executor = submitit.LocalExecutor(folder=folder.path / "submissions")
+            executor.update_parameters(timeout_min=UNLIMITED_MINUTES, gpus_per_node=len(self._gpus))
+            with _environment(environment), _terminal_signals_ignored():
+                job = executor.submit(run_job, order)
+        except OSError as error:
+            raise HarnessError(
+                f"cannot start a job: {error}", str(folder.path), "free memory, processes or disk space and run again"
+            ) from error
+        return LocalSubmission(job)
+
+
+class DebugSubmission:
+    """A job that runs in this process when it is first asked whether it is alive."""
+
+    def __init__(self, job: submitit.Job[Any]) -> None:
+        self._job = job
+
+    @property
+    def id(self) -> str:
+        return str(self._job.job_id)
+
+    def is_alive(self) -> bool | None:
+        if self._job.result() == "interrupted":
+            raise KeyboardInterrupt
+        return False
+
+    def stop(self) -> None:
+        self._job.cancel()
+
+    def kill(self) -> None:
+        self._job.cancel()
+
+
+class DebugExecutor:
+    """Jobs one after the other in this process, for a debugger.
+
+    Args:
+        workspace: Root of the workspace.
+        slots: The setting ``slots``.
+    """
+
+    name = "debug"
+
+    def __init__(self, workspace: Path, slots: int | None) -> None:
+        self._workspace = workspace
+        self._slots = slots
+        self._gpus = tuple(visible_gpus())
+
+    def capacity(self) -> int:
+        return 1
+
+    def submit(self, folder: JobFolder) -> Submission:
+        executor = submitit.DebugExecutor(folder=folder.path / "submissions")
+        order = Order(str(self._workspace.absolute()), folder.name, self._slots, self._gpus, own_process=False)
+        return DebugSubmission(executor.submit(run_job, order))

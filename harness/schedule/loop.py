@@ -1,0 +1,271 @@
+"""The loop of a run: submits what is ready, adopts what others run, and knows when everything has ended.
+
+It keeps no state that the ledger does not have: kill it at any point and the next run goes on from the disk.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from harness.job import PlannedJob
+from harness.ledger import Claim, JobFolder
+from harness.schedule.executor import Executor, Submission
+from harness.settings import Settings
+from results.errors import HarnessError
+from results.files import make_folder
+from results.workspace import Workspace
+
+POLL_SECONDS = 0.3
+STOP_SECONDS = 60.0
+"""How long jobs may take to end cleanly after the first Ctrl-C."""
+SUBMISSIONS = 5
+"""How often one run hands one job over, where its process or another run's ends without having worked."""
+
+ENDED = ("cached", "done", "failed", "interrupted")
+
+
+@dataclasses.dataclass
+class TrackedJob:
+    """One job during a run.
+
+    Args:
+        planned: The job.
+        folder: Its place in the ledger.
+        state: ``waiting``, ``submitted``, ``running``, or one of :data:`ENDED`.
+        reason: Why it failed, or what it waits for.
+    """
+
+    planned: PlannedJob
+    folder: JobFolder
+    state: str = "waiting"
+    reason: str = ""
+    submission: Submission | None = None
+    submissions: int = 0
+    claims_before: int = 0
+    adopted: int = 0
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+
+class Reporter(Protocol):
+    """Shows what happens."""
+
+    def changed(self, job: TrackedJob) -> None:
+        """A job's state is another one."""
+
+    def tick(self, jobs: Sequence[TrackedJob]) -> None:
+        """A moment has passed."""
+
+
+class Loop:
+    """Runs the jobs of a plan to their end.
+
+    Args:
+        workspace: Where the ledger lies.
+        planned: Jobs, needs before what needs them.
+        executor: What starts jobs.
+        settings: Cache mode and limit of failures.
+        reporter: What shows them.
+        submitted: Called with (job name, executor, id) after each submission.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        planned: Sequence[PlannedJob],
+        executor: Executor,
+        settings: Settings,
+        reporter: Reporter,
+        submitted: Callable[[str, str, str], None],
+    ) -> None:
+        self._workspace = workspace
+        self._executor = executor
+        self._settings = settings
+        self._reporter = reporter
+        self._submitted = submitted
+        self.jobs = [TrackedJob(each, JobFolder(workspace.jobs / each.job.name)) for each in planned]
+        self._by_key = {tracked.planned.job.key: tracked for tracked in self.jobs}
+
+    # Before the first submission -------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Finds what is finished, and applies the cache mode to the rest.
+
+        Raises:
+            HarnessError: A record is corrupt, or the workspace cannot be written.
+        """
+        mode = self._settings.cache
+        for tracked in self.jobs:
+            if mode == "force" and tracked.folder.live_claim() is None:
+                self._set_aside(tracked)
+            if self.is_complete(tracked):
+                if not tracked.planned.job.extracts:
+                    tracked.folder.read_result()
+                self._set(tracked, "cached")
+            elif mode == "retry":
+                tracked.folder.forgive()
+        for tracked in self.jobs:
+            wanted = [each for each in self.jobs if tracked.planned.job.key in each.planned.needs and not each.ended]
+            if tracked.planned.job.extracts and not tracked.ended and not wanted:
+                self._set(tracked, "cached", "not needed: all that uses it is finished")
+
+    def is_complete(self, tracked: TrackedJob) -> bool:
+        """Whether the result is there and, for feature extraction, the features too."""
+        if not tracked.folder.is_finished():
+            return False
+        job = tracked.planned.job
+        if not job.extracts:
+            return True
+        from benchmarks.probes.features import is_complete
+
+        return is_complete(self._workspace.feature_set(job.key))
+
+    def _set_aside(self, tracked: TrackedJob) -> None:
+        tracked.folder.supersede()
+        job = tracked.planned.job
+        features = self._workspace.feature_set(job.key)
+        if job.extracts and features.exists():
+            target = tracked.folder.path / "superseded" / f"features-{time.time_ns()}"
+            make_folder(target.parent)
+            try:
+                features.rename(target)
+            except FileNotFoundError:
+                return
+            except OSError as error:
+                raise HarnessError(
+                    f"cannot set aside the old features: {error}", str(features), "make the workspace writable"
+                ) from error
+
+    # The loop --------------------------------------------------------------------------------------------------------
+
+    def run(self) -> bool:
+        """Runs until every job has ended.
+
+        Returns:
+            False where the user interrupted it.
+        """
+        try:
+            while not all(tracked.ended for tracked in self.jobs):
+                for tracked in self.jobs:
+                    if not tracked.ended:
+                        self._advance(tracked)
+                self._reporter.tick(self.jobs)
+                if not all(tracked.ended for tracked in self.jobs):
+                    time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            self._stop()
+            return False
+        return True
+
+    def _advance(self, tracked: TrackedJob) -> None:
+        if self.is_complete(tracked):
+            self._set(tracked, "done")
+            return
+        if tracked.submission is not None:
+            self._follow(tracked, tracked.submission)
+            return
+        claim = tracked.folder.live_claim()
+        if claim is not None:
+            tracked.adopted = claim.number
+            self._set(tracked, "running", f"held by attempt {claim.attempt} of another run")
+            return
+        if tracked.adopted:
+            self._judge(tracked, ours="")
+        if not tracked.ended:
+            self._submit_if_ready(tracked)
+
+    def _follow(self, tracked: TrackedJob, submission: Submission) -> None:
+        """Looks after a submission of this run."""
+        if submission.is_alive() is not False:
+            claim = tracked.folder.live_claim()
+            working = claim is not None and claim.number > tracked.claims_before
+            self._set(tracked, "running" if working else "submitted")
+            return
+        tracked.submission = None
+        if self.is_complete(tracked):
+            self._set(tracked, "done")
+        elif tracked.folder.live_claim() is None:
+            self._judge(tracked, ours=submission.id)
+
+    def _judge(self, tracked: TrackedJob, ours: str) -> None:
+        """Decides what a job without a result and without a live claim is: failed, or to be submitted again."""
+        if self.is_complete(tracked):
+            self._set(tracked, "done")
+            return
+        tracked.adopted = 0
+        claim = tracked.folder.last_claim()
+        outcome = tracked.folder.outcome(claim.attempt) if claim is not None else None
+        if outcome is not None and outcome.status == "failed":
+            self._set(tracked, "failed", outcome.reason)
+        elif claim is not None and ours and claim.job_id == ours and claim.number > tracked.claims_before:
+            self._set(tracked, "failed", "its process was killed or ended without a word")
+        elif tracked.submissions >= SUBMISSIONS:
+            self._set(tracked, "failed", "its process ended before it had begun to work")
+        else:
+            self._set(tracked, "waiting")
+
+    def _submit_if_ready(self, tracked: TrackedJob) -> None:
+        needs = [self._by_key[key] for key in tracked.planned.needs]
+        failed = [need for need in needs if need.state in ("failed", "interrupted")]
+        if failed:
+            self._set(tracked, "failed", f"needs {failed[0].folder.name}, which failed")
+            return
+        if any(need.state not in ("done", "cached") for need in needs):
+            return
+        if sum(each.submission is not None and not each.ended for each in self.jobs) >= self._executor.capacity():
+            return
+        failures = tracked.folder.failures()
+        if failures >= self._settings.max_failures:
+            last = tracked.folder.last_outcome()
+            reason = last.reason if last is not None else ""
+            self._set(tracked, "failed", f"failed {failures} times, last: {reason}; --cache retry tries again")
+            return
+        self._submit(tracked)
+
+    def _submit(self, tracked: TrackedJob) -> None:
+        if tracked.folder.is_finished():
+            # Features whose files are gone or broken: their result must not stand in the way of the new one.
+            tracked.folder.supersede()
+        tracked.folder.write_spec(tracked.planned.job.to_dict())
+        claim: Claim | None = tracked.folder.last_claim()
+        tracked.claims_before = claim.number if claim is not None else 0
+        tracked.submission = self._executor.submit(tracked.folder)
+        tracked.submissions += 1
+        self._submitted(tracked.folder.name, self._executor.name, tracked.submission.id)
+        self._set(tracked, "submitted")
+
+    def _set(self, tracked: TrackedJob, state: str, reason: str = "") -> None:
+        if (tracked.state, tracked.reason) != (state, reason):
+            tracked.state, tracked.reason = state, reason
+            self._reporter.changed(tracked)
+
+    # Ctrl-C ----------------------------------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        """Stops the jobs of this run; a second Ctrl-C kills them. Jobs of other runs go on."""
+        own = [tracked for tracked in self.jobs if tracked.submission is not None]
+        deadline = time.monotonic() + STOP_SECONDS
+        try:
+            while time.monotonic() < deadline and any(self._still_alive(tracked) for tracked in own):
+                # Again and again: a process that is only just starting does not hear the first one.
+                for tracked in own:
+                    if tracked.submission is not None and self._still_alive(tracked):
+                        tracked.submission.stop()
+                time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            pass
+        for tracked in own:
+            if tracked.submission is not None and self._still_alive(tracked):
+                tracked.submission.kill()
+        for tracked in self.jobs:
+            if not tracked.ended:
+                complete = self.is_complete(tracked)
+                self._set(tracked, "done" if complete else "interrupted")
+
+    def _still_alive(self, tracked: TrackedJob) -> bool:
+        return tracked.submission is not None and tracked.submission.is_alive() is not False

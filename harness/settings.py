@@ -1,0 +1,161 @@
+"""One validated set of settings out of ``harness.yaml``, the environment and the flags; flags win."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+from benchmarks.base import PRECISIONS, Numerics
+from results.errors import HarnessError, did_you_mean
+from results.record import sha256_of
+
+SETTINGS_FILE = "harness.yaml"
+ENVIRONMENT_PREFIX = "HARNESS_"
+
+
+class NumericsSettings(pydantic.BaseModel):
+    """How networks are computed; see :class:`benchmarks.base.Numerics`."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+    precision: Literal["fp32", "bf16", "amp"] = "fp32"
+    channels_last: bool = False
+    compile: bool = False
+
+    def numerics(self) -> Numerics:
+        return Numerics(self.precision, self.channels_last, self.compile)
+
+
+class Settings(BaseSettings):
+    """What a run is asked to do.
+
+    Every field may stand in ``harness.yaml`` in the current folder, in the environment as ``HARNESS_<FIELD>``, or be a
+    flag.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=ENVIRONMENT_PREFIX, yaml_file=SETTINGS_FILE, yaml_file_encoding="utf-8"
+    )
+
+    ckpt: tuple[str, ...] = ()
+    label: tuple[str, ...] = ()
+    suite: str = "all"
+    profile: Literal["full", "smoke"] = "full"
+    data: Path = Path("data")
+    workspace: Path = Path("work_dirs")
+    executor: Literal["auto", "local", "debug"] = "auto"
+    seeds: int = pydantic.Field(default=1, ge=1, le=1000)
+    set: tuple[str, ...] = ()
+    cache: Literal["reuse", "retry", "force", "read-only"] = "reuse"
+    numerics: NumericsSettings = NumericsSettings()
+    input: str | None = None
+    allow_missing_data: bool = False
+    allow_nonstandard_data: bool = False
+    slots: int | None = pydantic.Field(default=None, ge=1)
+    max_failures: int = pydantic.Field(default=3, ge=1)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
+
+    def digest(self) -> str:
+        """sha256 over all settings, for the run's file."""
+        return sha256_of(self.model_dump(mode="json"))
+
+
+def load_settings(flags: Mapping[str, Any]) -> Settings:
+    """Merges flags, environment and ``harness.yaml``.
+
+    Args:
+        flags: Values of the flags; None stands for a flag that was not given.
+
+    Raises:
+        HarnessError: An unknown setting or a value that does not fit, whatever brought it.
+    """
+    import yaml
+
+    given = {name: value for name, value in flags.items() if value is not None and value != ()}
+    try:
+        return Settings(**given)
+    except pydantic.ValidationError as error:
+        raise _explain(error, given) from error
+    except (yaml.YAMLError, OSError, UnicodeDecodeError, ValueError, TypeError) as error:
+        raise HarnessError(
+            f"cannot read the settings: {error}", f"{SETTINGS_FILE} or {ENVIRONMENT_PREFIX}*", "correct it or remove it"
+        ) from error
+
+
+def _explain(error: pydantic.ValidationError, flags: Mapping[str, Any]) -> HarnessError:
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    field = ".".join(str(part) for part in first["loc"])
+    if name in flags:
+        where = f"--{name.replace('_', '-')}"
+    elif f"{ENVIRONMENT_PREFIX}{name.upper()}" in os.environ:
+        where = f"environment variable {ENVIRONMENT_PREFIX}{name.upper()}"
+    else:
+        where = SETTINGS_FILE
+    if first["type"] == "extra_forbidden":
+        return HarnessError(f"there is no setting '{field}'", where, did_you_mean(name, Settings.model_fields))
+    return HarnessError(f"'{field}' cannot be {first['input']!r}", where, first["msg"])
+
+
+def parse_numerics(text: str | None) -> dict[str, Any] | None:
+    """Reads ``precision=bf16,channels_last=true``.
+
+    Raises:
+        HarnessError: An unknown name or a value that does not fit.
+    """
+    if text is None:
+        return None
+    values: dict[str, Any] = {}
+    for part in (word.strip() for word in text.split(",") if word.strip()):
+        name, _, value = part.partition("=")
+        if name not in NumericsSettings.model_fields:
+            raise HarnessError(
+                f"unknown part of the numerics '{name}'",
+                "--numerics",
+                did_you_mean(name, NumericsSettings.model_fields),
+            )
+        if name == "precision" and value not in PRECISIONS:
+            raise HarnessError(f"unknown precision '{value}'", "--numerics", did_you_mean(value, PRECISIONS))
+        if name != "precision" and value.lower() not in ("true", "false"):
+            raise HarnessError(f"{name} cannot be '{value}'", "--numerics", f"write {name}=true or {name}=false")
+        values[name] = value if name == "precision" else value.lower() == "true"
+    return values
+
+
+def parse_overrides(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Reads ``BENCHMARK.field=value``; values are JSON, anything else is text.
+
+    Returns:
+        Fields and values by benchmark.
+
+    Raises:
+        HarnessError: Not of that form.
+    """
+    overrides: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        target, equals, value = text.partition("=")
+        benchmark, dot, field = target.partition(".")
+        if not (equals and dot and benchmark and field):
+            raise HarnessError(f"cannot read '{text}'", "--set", "write --set BENCHMARK.field=value")
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            parsed = value
+        overrides.setdefault(benchmark, {})[field] = parsed
+    return overrides

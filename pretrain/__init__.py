@@ -1,0 +1,1 @@
+"""Pretraining of the backbones that the harness evaluates."""

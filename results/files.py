@@ -1,0 +1,160 @@
+"""Files that are there whole or not at all.
+
+Everything is written under a unique temporary name in the target's folder, flushed to disk, then renamed (last
+writer wins) or linked (first writer wins). Both work on NFS and need no lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from results.errors import HarnessError
+
+TEMPORARY_SUFFIX = ".tmp"
+"""Ends the name of every file that is still being written; such a file is never read."""
+
+
+def temporary_name(path: Path) -> Path:
+    """A name beside ``path`` that no other process uses."""
+    return path.with_name(f".{path.name[:80]}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
+
+
+def explain_os_error(error: OSError, path: Path) -> HarnessError:
+    """Turns a failed write into an error that says how to mend it."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return HarnessError(
+            f"no space left for {path.name}",
+            str(path.parent),
+            "free some space (or raise the quota) and run the same command again: finished jobs are kept",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return HarnessError(
+            f"cannot write {path.name}: {os.strerror(error.errno)}",
+            str(path.parent),
+            "make the folder writable or choose another one with --workspace",
+        )
+    if isinstance(error, (NotADirectoryError, FileExistsError)):
+        return HarnessError(
+            f"cannot write {path.name}: a file stands where a folder is needed",
+            str(path.parent),
+            "move that file away or choose another folder with --workspace",
+        )
+    return HarnessError(f"cannot write {path.name}: {error}", str(path.parent), "check the disk and run again")
+
+
+def make_folder(path: Path) -> Path:
+    """Makes a folder with its parents; an existing one is fine.
+
+    Raises:
+        HarnessError: The folder cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explain_os_error(error, path) from error
+    return path
+
+
+def _write_temporary(path: Path, write: Callable[[IO[bytes]], object]) -> Path:
+    make_folder(path.parent)
+    temporary = temporary_name(path)
+    try:
+        with temporary.open("xb") as stream:
+            write(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError):
+            raise explain_os_error(error, path) from error
+        raise
+    return temporary
+
+
+def write_whole(path: Path, content: bytes | str | Callable[[IO[bytes]], object]) -> None:
+    """Writes a file by rename: a reader sees the old content or the new one, never a part.
+
+    Args:
+        path: The target; its folder is made.
+        content: Bytes, text (UTF-8), or a function that writes to a binary stream.
+
+    Raises:
+        HarnessError: Disk full, not writable.
+    """
+    temporary = _write_temporary(path, _as_writer(content))
+    try:
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise explain_os_error(error, path) from error
+
+
+def publish(path: Path, content: bytes | str) -> bool:
+    """Writes a file by ``link(2)``: the first complete one wins.
+
+    Args:
+        path: The target; its folder is made.
+        content: Bytes or text (UTF-8).
+
+    Returns:
+        True where this call made the file, False where one was already there.
+
+    Raises:
+        HarnessError: Disk full, not writable.
+    """
+    temporary = _write_temporary(path, _as_writer(content))
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        # Over NFS the reply to a link that succeeded can be lost; the count of links tells the truth (open(2)).
+        with contextlib.suppress(OSError):
+            if os.stat(temporary).st_nlink == 2:
+                return True
+        if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
+            raise HarnessError(
+                f"cannot publish {path.name}: the file system makes no hard links",
+                str(path.parent),
+                "choose a --workspace on another file system (local disks, NFS and Lustre do)",
+            ) from error
+        raise explain_os_error(error, path) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+    return True
+
+
+def _as_writer(content: bytes | str | Callable[[IO[bytes]], object]) -> Callable[[IO[bytes]], object]:
+    if callable(content):
+        return content
+    data = content.encode() if isinstance(content, str) else content
+    return lambda stream: stream.write(data)
+
+
+def to_json(value: Any) -> str:
+    """JSON for people: two spaces, UTF-8, a newline at the end. NaN and infinity are refused."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file of the workspace.
+
+    Raises:
+        HarnessError: The file is missing, unreadable or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise HarnessError(
+            f"cannot read {path.name}: {error}", str(path), "move the file away and run the same command again"
+        ) from error

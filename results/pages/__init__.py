@@ -1,0 +1,1 @@
+"""Pages: what the table says, as people read it. :mod:`results.pages.render` writes them."""

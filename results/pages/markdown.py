@@ -1,0 +1,113 @@
+"""A page as markdown that GitHub and python-markdown read alike."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+import jinja2
+
+from results.pages.model import FIRST_COLUMN, Caption, Page, Remark, Version
+from results.pages.public import public_text
+
+HASH_CHARACTERS = 12
+"""Characters of a protocol hash or digest on a page."""
+
+_SPECIAL = re.compile(r"[&<>|`*#\[\]\\~$]|(?<![^\W_])_+|_+(?![^\W_])|^[+=-](?= |$)|^\d+(?=[.)] )|://|@(?=\w)")
+_BIDIRECTIONAL = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def to_markdown(page: Page) -> str:
+    """Renders a page; the same page gives the same text."""
+    return _ENVIRONMENT.get_template("page.md.j2").render(page=page, first_column=FIRST_COLUMN)
+
+
+def escape(text: str) -> str:
+    """Any text as one line that markdown shows as it is, in a table's cell or outside.
+
+    Markup becomes character references, which neither a table's splitting at ``|`` nor HTML sees. Line breaks become
+    spaces; other control characters and those that turn the direction of writing become U+FFFD.
+    """
+    line = " ".join(text.split())
+    hidden = (character in _BIDIRECTIONAL or unicodedata.category(character) in ("Cc", "Cs") for character in line)
+    line = "".join("\ufffd" if hide else character for character, hide in zip(line, hidden, strict=True))
+    return _SPECIAL.sub(lambda match: "".join(f"&#{ord(character)};" for character in match.group()), line)
+
+
+def caption_line(caption: Caption) -> str:
+    """How a table's numbers were measured, as one line."""
+    counts = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in caption.counts)
+    parts = [
+        f"Protocol {escape(caption.protocol)}, version {caption.version}, hash `{caption.hash[:HASH_CHARACTERS]}`",
+        f"data {escape(caption.data)}" + (f" ({escape(counts)})" if counts else ""),
+    ]
+    if caption.nonstandard:
+        parts.append("**non-standard data**: " + escape(", ".join(text.rstrip(".") for text in caption.nonstandard)))
+    parts += [f"input convention {escape(name)} ({_names(labels)})" for name, labels in caption.inputs]
+    if caption.seeds:
+        parts.append(_seeds(caption.seeds))
+    if caption.numerics:
+        parts.append("numerics: " + escape(", ".join(f"{name} {value}" for name, value in caption.numerics)))
+    if caption.modified:
+        parts.append("**modified**: " + escape(", ".join(caption.modified)))
+    return "; ".join(parts) + "."
+
+
+def _names(labels: Sequence[str]) -> str:
+    return ", ".join(escape(label) for label in labels)
+
+
+def _seeds(seeds: Sequence[tuple[tuple[int, ...], tuple[str, ...]]]) -> str:
+    """``seeds 0, 1, 2 (mean ± sample standard deviation, n = 3)``; with the labels where they differ."""
+    texts = []
+    for measured, labels in seeds:
+        text = f"seed{'s' if len(measured) > 1 else ''} {', '.join(map(str, measured))}"
+        if len(measured) > 1:
+            text += f" (mean ± sample standard deviation, n = {len(measured)})"
+        texts.append(text if len(seeds) == 1 else f"{text} for {_names(labels)}")
+    return "; ".join(texts)
+
+
+def remark_line(remark: Remark) -> str:
+    """One item of the list under a table."""
+    seed = "" if remark.seed is None else f", seed {remark.seed}"
+    label = f"{escape(remark.label)}, " if remark.label else ""
+    kind = "No value" if remark.blank else "Note"
+    return f"- {kind}: {label}{escape(', '.join(remark.titles))}{seed}: {escape(remark.reason)}"
+
+
+def versions_line(versions: Sequence[Version]) -> str:
+    """Versions by package; where records differ, which benchmarks used which."""
+    texts = []
+    for version in versions:
+        uses = [f"{text} ({', '.join(benchmarks)})" if benchmarks else text for text, benchmarks in version.uses]
+        differ = "differs between records: " if len(uses) > 1 else ""
+        texts.append(escape(f"{version.name} {differ}{' / '.join(uses)}"))
+    return "; ".join(texts) + "."
+
+
+def file_name(source: str) -> str:
+    """The last part of a path in the form of any system; ``random:0`` stays."""
+    return public_text(re.split(r"[/\\]", source)[-1])
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("results.pages"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "text": escape,
+        "caption": caption_line,
+        "remark": remark_line,
+        "versions": versions_line,
+        "file_name": file_name,
+    }
+    return environment
+
+
+_ENVIRONMENT = _environment()

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks.classification.imagenet_mhead import ImagenetMhead
+from benchmarks.toolbox.modules import KeepEvaluations, SetEpoch
+from benchmarks.toolbox.resume import DIGEST, last_whole_checkpoint
+from benchmarks.toolbox.runner import HarnessRunner
+from results.errors import HarnessError
+
+FIELDS: dict[str, Any] = {"epochs": 3, "milestones": (2,), "evaluation_interval": 2, "layers": ("feature1", "feature5")}
+
+
+class Terminated(BaseException):
+    """Like the exception that SIGTERM becomes: nothing may swallow it."""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, tiny_at: Any) -> Any:
+    made = tiny_at(tmp_path_factory.mktemp("resume"))
+    made.write_images(train=4, val=4)
+    return made
+
+
+def test_an_interrupted_job_ends_with_the_same_numbers(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    benchmark = ImagenetMhead()
+    whole = benchmark.run(small.job(**FIELDS))
+
+    def stop_in_third(self: Any, runner: Any) -> None:
+        set_epoch(self, runner)
+        if runner.epoch == 2:
+            raise Terminated
+
+    set_epoch = SetEpoch.before_train_epoch
+    with monkeypatch.context() as patch:
+        patch.setattr(SetEpoch, "before_train_epoch", stop_in_third)
+        first = small.job(**FIELDS)
+        with pytest.raises(Terminated):
+            benchmark.run(first)
+    # The newest checkpoint is cut off, as by a machine that went down: the one before it is taken.
+    newest = first.attempt / "toolbox" / "epoch_2.pth"
+    newest.write_bytes(newest.read_bytes()[:100_000])
+
+    resumed = benchmark.run(small.job(previous=(first.attempt,), **FIELDS))
+    assert resumed.details["resumed_from_epoch"] == 1
+    assert whole.details["resumed_from_epoch"] == 0
+    assert resumed.metrics == whole.metrics
+    assert resumed.curves == whole.curves
+    assert whole.curves["epochs"] == [2, 3]
+
+
+def test_an_evaluation_that_was_cut_off_is_made_up_for(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    benchmark = ImagenetMhead()
+
+    def stop(self: Any, runner: Any, metrics: Any = None) -> None:
+        raise Terminated
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KeepEvaluations, "after_val_epoch", stop)
+        first = small.job(**{**FIELDS, "epochs": 1})
+        with pytest.raises(Terminated):
+            benchmark.run(first)
+    outcome = benchmark.run(small.job(previous=(first.attempt,), **{**FIELDS, "epochs": 1}))
+    assert outcome.details["resumed_from_epoch"] == 1
+    assert outcome.curves["epochs"] == [1]
+
+
+def checkpoint(attempt: Path, epoch: int, digest: str | None = "a") -> Path:
+    path = attempt / "toolbox" / f"epoch_{epoch}.pth"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    meta = {"epoch": epoch} if digest is None else {"epoch": epoch, DIGEST: digest}
+    torch.save({"meta": meta, "state_dict": {"weight": torch.ones(2)}}, path)
+    return path
+
+
+def test_the_latest_of_the_newest_attempt_is_taken(tmp_path: Path) -> None:
+    old, new, empty = tmp_path / "0", tmp_path / "1", tmp_path / "2"
+    checkpoint(old, 30)
+    checkpoint(new, 9)
+    expected = checkpoint(new, 10)
+    (new / "toolbox" / ".epoch_11.pth.abc.tmp").write_bytes(b"half")
+    (new / "toolbox" / "last_checkpoint").write_text("/elsewhere/epoch_12.pth")
+    found = last_whole_checkpoint((old, new, empty), "a")
+    assert found is not None
+    assert found.path == expected
+    assert last_whole_checkpoint((empty,), "a") is None
+
+
+def test_checkpoints_of_other_backbones_are_passed_over(tmp_path: Path) -> None:
+    expected = checkpoint(tmp_path, 1)
+    checkpoint(tmp_path, 2, "b")
+    checkpoint(tmp_path, 3, None)
+    found = last_whole_checkpoint((tmp_path,), "a")
+    assert found is not None
+    assert found.path == expected
+
+
+class Payload:
+    """Leaves a trace where it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.trace),)
+
+
+@pytest.mark.parametrize("kind", ["empty", "truncated", "text", "pickle", "list", "hostile", "hostile pickle"])
+def test_files_that_are_no_checkpoints_are_passed_over(tmp_path: Path, kind: str) -> None:
+    expected = checkpoint(tmp_path, 1)
+    path = checkpoint(tmp_path, 2)
+    trace = tmp_path / "trace"
+    hostile = {"meta": {DIGEST: "a"}, "state_dict": {"x": Payload(trace)}}
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "truncated":
+        path.write_bytes(path.read_bytes()[:-200])
+    elif kind == "text":
+        path.write_text("not a checkpoint")
+    elif kind == "pickle":
+        path.write_bytes(pickle.dumps({"meta": 1}))
+    elif kind == "list":
+        torch.save([1, 2], path)
+    elif kind == "hostile":
+        torch.save(hostile, path)
+    else:
+        path.write_bytes(pickle.dumps(hostile))
+    found = last_whole_checkpoint((tmp_path,), "a")
+    assert found is not None
+    assert found.path == expected
+    assert not trace.exists()
+
+
+def test_a_full_disk_is_explained_and_leaves_no_half_file(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(content: Any, path: str, **_: Any) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mmengine.runner.runner.save_checkpoint", full)
+    context = small.job(**{**FIELDS, "epochs": 1})
+    with pytest.raises(HarnessError, match="no space left"):
+        ImagenetMhead().run(context)
+    assert not list((context.attempt / "toolbox").glob("*epoch_*"))
+    assert HarnessRunner.interrupted is None

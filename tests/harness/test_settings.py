@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.settings import load_settings, parse_numerics, parse_overrides
+from results.errors import HarnessError
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "harness.yaml").write_text("suite: from_file\nseeds: 2\ndata: /file\n")
+    monkeypatch.setenv("HARNESS_SUITE", "from_environment")
+    monkeypatch.setenv("HARNESS_SEEDS", "3")
+    settings = load_settings({"suite": "from_flag", "seeds": None})
+    assert (settings.suite, settings.seeds, settings.data) == ("from_flag", 3, Path("/file"))
+
+
+def test_numerics_come_from_the_file_too(tmp_path: Path) -> None:
+    (tmp_path / "harness.yaml").write_text("numerics:\n  precision: bf16\n")
+    assert load_settings({}).numerics.numerics().precision == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("flags", "file", "said"),
+    [
+        ({"profile": "smok"}, "", "'profile' cannot be 'smok'.*--profile.*'full' or 'smoke'"),
+        ({"seeds": 0}, "", "'seeds' cannot be 0.*--seeds"),
+        ({}, "suit: all\n", "no setting 'suit'.*harness.yaml.*did you mean 'suite'"),
+        ({}, "seeds: many\n", "'seeds' cannot be 'many'.*harness.yaml"),
+        ({}, "[1, 2\n", "cannot read the settings.*harness.yaml"),
+        ({}, "just text\n", "cannot read the settings.*harness.yaml"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_its_place(
+    tmp_path: Path, flags: dict[str, object], file: str, said: str
+) -> None:
+    if file:
+        (tmp_path / "harness.yaml").write_text(file)
+    with pytest.raises(HarnessError, match=f"(?s){said}"):
+        load_settings(flags)
+
+
+def test_a_bad_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_CACHE", "always")
+    with pytest.raises(HarnessError, match="HARNESS_CACHE"):
+        load_settings({})
+
+
+def test_numerics_are_read() -> None:
+    assert parse_numerics(None) is None
+    assert parse_numerics("precision=amp, channels_last=True,compile=false") == {
+        "precision": "amp",
+        "channels_last": True,
+        "compile": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("precission=bf16", "did you mean 'precision'"),
+        ("precision=bf32", "did you mean 'bf16'|did you mean 'fp32'"),
+        ("channels_last=yes", "channels_last=true"),
+        ("compile", "compile=true"),
+    ],
+)
+def test_bad_numerics_are_refused(text: str, said: str) -> None:
+    with pytest.raises(HarnessError, match=said):
+        parse_numerics(text)
+
+
+def test_overrides_are_json_or_text() -> None:
+    texts = ("a.rate=1e-3", "a.costs=[1, 10]", "b.solver=liblinear", "b.on=true", "b.text=a=b")
+    assert parse_overrides(texts) == {
+        "a": {"rate": 1e-3, "costs": [1, 10]},
+        "b": {"solver": "liblinear", "on": True, "text": "a=b"},
+    }
+
+
+@pytest.mark.parametrize("text", ["", "a", "a.b", "a=1", ".b=1", "a.=1"])
+def test_a_malformed_override_is_refused(text: str) -> None:
+    with pytest.raises(HarnessError, match=r"BENCHMARK\.field=value"):
+        parse_overrides((text,))
