@@ -45,8 +45,9 @@ def knn_predictions(
 ) -> dict[int, torch.Tensor]:
     """Classes of each query, best first.
 
-    Each of the k bank rows of largest inner product s votes for its class with exp(s / temperature). Of equal products the lower bank index comes first, of equal votes the lower class.
-    Products are float32 (no TF32), votes float64.
+    Each of the k bank rows of largest inner product s votes for its class with exp(s / temperature). Of equal
+    products the lower bank index comes first, of equal votes the lower class. Products are float32 (no TF32), so
+    images that are copies of each other can differ in the last bit from chunk to chunk; votes are float64.
 
     Args:
         bank: Float32 [n, d], rows of norm 1, so that products are cosines; on the device that computes.

@@ -27,6 +27,18 @@ AUTOCAST = {
 LOCAL_KEYS = frozenset({"work_dir", "experiment_name", "data_root", "root", "seed", "load_from", "resume", "session"})
 """Keys that say where and which time a config runs, not what it is; its digest leaves them out."""
 
+UNUSED_KEYS = (
+    "auto_scale_lr",
+    "dataset_type",
+    "train_pipeline",
+    "test_pipeline",
+    "vis_backends",
+    "test_cfg",
+    "test_dataloader",
+    "test_evaluator",
+)
+"""Keys of shipped configs that nothing reads, or that would name what is not run."""
+
 
 def shipped_config(package: str, path: str) -> dict[str, Any]:
     """Reads a config that a toolbox ships.
@@ -75,7 +87,7 @@ def use_runtime(config: dict[str, Any], scope: str, seed: int) -> None:
     config["default_hooks"].pop("visualization", None)
     config["load_from"] = None
     config["resume"] = False
-    for key in ("auto_scale_lr", "dataset_type", "vis_backends", "test_cfg", "test_dataloader", "test_evaluator"):
+    for key in UNUSED_KEYS:
         config.pop(key, None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from harness.schedule.executor import Submission
 from harness.schedule.slots import count_slots, threads_per_job, visible_gpus
 from harness.startup import code_root
 from results.errors import HarnessError
+from results.files import explain_os_error
 
 UNLIMITED_MINUTES = 60 * 24 * 365
 """submitit's LocalExecutor always has a time limit; a year stands for none."""
@@ -118,9 +120,11 @@ class LocalExecutor:
             with _environment(environment), _terminal_signals_ignored():
                 job = executor.submit(run_job, order)
         except OSError as error:
-            raise HarnessError(
-                f"cannot start a job: {error}", str(folder.path), "free memory, processes or disk space and run again"
-            ) from error
+            if error.errno in (errno.EAGAIN, errno.ENOMEM):
+                raise HarnessError(
+                    f"cannot start a job: {error.strerror}", folder.name, "free memory or processes and run again"
+                ) from error
+            raise explain_os_error(error, folder.path / "submissions") from error
         return LocalSubmission(job)
 
 

@@ -231,10 +231,15 @@ class Loop:
         if tracked.folder.is_finished():
             # Features whose files are gone or broken: their result must not stand in the way of the new one.
             tracked.folder.supersede()
-        tracked.folder.write_spec(tracked.planned.job.to_dict())
         claim: Claim | None = tracked.folder.last_claim()
         tracked.claims_before = claim.number if claim is not None else 0
-        tracked.submission = self._executor.submit(tracked.folder)
+        try:
+            tracked.folder.write_spec(tracked.planned.job.to_dict())
+            tracked.submission = self._executor.submit(tracked.folder)
+        except HarnessError as error:
+            # What runs already must not lose its run because one more job cannot be started.
+            self._set(tracked, "failed", str(error))
+            return
         tracked.submissions += 1
         self._submitted(tracked.folder.name, self._executor.name, tracked.submission.id)
         self._set(tracked, "submitted")

@@ -66,17 +66,17 @@ def evaluations(runner: Any) -> list[list[Any]]:
 
 @HOOKS.register_module()
 class SlimCheckpoint(Hook):
-    """Leaves the history of every logged number out of checkpoints: it grows with each iteration and only smooths logs.
+    """Leaves all of the message hub but the evaluations out of checkpoints.
 
-    What remains is tensors and plain values, which the restricted loader takes without any further permission.
+    The rest is set anew at every start, or is the history of logged numbers, which grows with every iteration. What
+    remains is tensors and plain values, which the restricted loader takes without any further permission.
     """
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Empties the history in the copy that is written."""
-        hub = checkpoint["message_hub"]
-        logged = set(hub["log_scalars"])
+        """Replaces the hub's state in what is about to be written."""
+        kept = evaluations(runner)
         checkpoint["message_hub"] = {
             "log_scalars": {},
-            "runtime_info": hub["runtime_info"],
-            "resumed_keys": {key: value for key, value in hub["resumed_keys"].items() if key not in logged},
+            "runtime_info": {EVALUATIONS: kept},
+            "resumed_keys": {EVALUATIONS: True},
         }

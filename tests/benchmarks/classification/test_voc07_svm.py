@@ -122,7 +122,7 @@ def test_every_column_has_a_metric_and_no_other(context: JobContext) -> None:
     ]  # fmt: skip
     assert [column.title for column in columns[:3]] == ["SVM", "k=1", "k=2"]
     assert {column.table for column in columns[:4]} == {""}
-    assert {column.table for column in columns[4:]} == {"layers"}
+    assert {column.table for column in columns[4:]} == {"SVM per layer"}
     assert {column.decimals for column in columns} == {2}
 
 

@@ -110,9 +110,13 @@ def test_what_is_not_there_is_refused(tmp_path: Path, split: str, layer: str) ->
 
 
 def test_nothing_is_left_of_a_failure(tmp_path: Path) -> None:
-    with pytest.raises(HarnessError, match="no space left"), FeatureFolder(tmp_path / "key") as folder:
-        LayerWriter(folder.path, "val", "feature5", 2, 4).append(ROWS[:2])
-        raise OSError(errno.ENOSPC, "full")
+    def fill_the_disk() -> None:
+        with FeatureFolder(tmp_path / "key") as folder:
+            LayerWriter(folder.path, "val", "feature5", 2, 4).append(ROWS[:2])
+            raise OSError(errno.ENOSPC, "full")
+
+    with pytest.raises(HarnessError, match="no space left"):
+        fill_the_disk()
     assert not list(tmp_path.iterdir())
 
 

@@ -15,7 +15,7 @@ from benchmarks.toolbox.config import config_digest, preprocessor, refuse_weight
 from benchmarks.toolbox.multi_head import multi_head_config
 from results.errors import HarnessError
 
-FROZEN_DIGEST = "6e05b1db1842f80d03daae842f47e01a9632c6570bf9e42d23efd494bb4651bc"
+FROZEN_DIGEST = "d9ec787befb12044f7fddbff230488770cd1119199e2e3bf68fb4b457daedd86"
 """Digest of the full protocol's config under the locked versions. Where a toolbox upgrade changes it, see what changed
 in the config, and whether the number changes with it, before this is replaced."""
 

@@ -30,7 +30,8 @@ def small(tmp_path_factory: pytest.TempPathFactory, tiny_at: Any) -> Any:
 
 def test_an_interrupted_job_ends_with_the_same_numbers(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     benchmark = ImagenetMhead()
-    whole = benchmark.run(small.job(**FIELDS))
+    uninterrupted = small.job(**FIELDS)
+    whole = benchmark.run(uninterrupted)
 
     def stop_in_third(self: Any, runner: Any) -> None:
         set_epoch(self, runner)
@@ -47,12 +48,16 @@ def test_an_interrupted_job_ends_with_the_same_numbers(small: Any, monkeypatch: 
     newest = first.attempt / "toolbox" / "epoch_2.pth"
     newest.write_bytes(newest.read_bytes()[:100_000])
 
-    resumed = benchmark.run(small.job(previous=(first.attempt,), **FIELDS))
+    second = small.job(previous=(first.attempt,), **FIELDS)
+    resumed = benchmark.run(second)
     assert resumed.details["resumed_from_epoch"] == 1
     assert whole.details["resumed_from_epoch"] == 0
     assert resumed.metrics == whole.metrics
     assert resumed.curves == whole.curves
     assert whole.curves["epochs"] == [2, 3]
+    ends = [torch.load(one.attempt / "toolbox" / "epoch_3.pth", weights_only=True) for one in (uninterrupted, second)]
+    for name, value in ends[0]["state_dict"].items():
+        assert torch.equal(value, ends[1]["state_dict"][name]), name
 
 
 def test_an_evaluation_that_was_cut_off_is_made_up_for(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
