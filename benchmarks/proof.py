@@ -64,8 +64,10 @@ def reference_input(image: npt.NDArray[np.uint8], pixels: PixelPipeline, convent
 
     picture = Image.fromarray(image)
     width, height = picture.size
-    scale = pixels.short_edge / min(width, height)
-    picture = picture.resize((int(width * scale + 0.5), int(height * scale + 0.5)), Image.Resampling.BILINEAR)
+    short = min(width, height)
+    # torchvision's Resize, which mmselfsup 0.x uses, cuts the long edge's fraction off.
+    resized = (pixels.short_edge * width // short, pixels.short_edge * height // short)
+    picture = picture.resize(resized, Image.Resampling.BILINEAR)
     if pixels.squash is not None:
         picture = picture.resize((pixels.squash, pixels.squash), Image.Resampling.BILINEAR)
     if pixels.crop is not None:

@@ -232,6 +232,14 @@ class JobFolder:
         numbers = [int(name.partition("-")[0]) for name in self.attempts()]
         return f"{max(numbers, default=0) + 1:04d}-{uuid.uuid4().hex[:12]}"
 
+    def note_slot(self, attempt: str) -> None:
+        """Notes that an attempt has its slot and is at work; until then it only waits."""
+        write_whole(self.attempt_folder(attempt) / "at_work", now() + "\n")
+
+    def is_at_work(self, attempt: str) -> bool:
+        """Whether an attempt has got its slot."""
+        return (self.attempt_folder(attempt) / "at_work").exists()
+
     def end_attempt(self, attempt: str, status: str, reason: str = "") -> None:
         """Writes how an attempt ended."""
         outcome = {"status": status, "reason": reason, "finished": now()}

@@ -117,6 +117,7 @@ def _attempt(folder: JobFolder, claim: Claim, order: Order) -> str:
         slots = count_slots(order.slots, order.gpus)
         LOGGER.info("attempt %s of %s, waiting for one of %d slots", claim.attempt, folder.name, slots)
         with hold_slot(slots, order.gpus) as slot:
+            folder.note_slot(claim.attempt)
             first = _work(folder, claim.attempt, Workspace(Path(order.workspace)), slot, threads_per_job(slots))
         LOGGER.info("done" if first else "done; another attempt had published before, its result stays")
         status, reason = "done", ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import signal
 import sys
 import uuid
 from pathlib import Path
@@ -71,6 +72,8 @@ def _run(made: Plan, settings: Settings, quiet: bool, json: bool) -> int:
     book.write()
     reporter: Any = choose_reporter(console, quiet)
     loop = Loop(workspace, made.jobs, _executor(settings), settings, reporter, book.submitted)
+    # A run that is asked to end stops its jobs as it does at Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with reporter:
         loop.prepare()
         finished = True if settings.cache == "read-only" else loop.run()

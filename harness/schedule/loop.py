@@ -183,8 +183,12 @@ class Loop:
         """Looks after a submission of this run."""
         if submission.is_alive() is not False:
             claim = tracked.folder.live_claim()
-            working = claim is not None and claim.number > tracked.claims_before
-            self._set(tracked, "running" if working else "submitted")
+            if claim is None or claim.number == tracked.claims_before:
+                self._set(tracked, "submitted")
+            elif tracked.folder.is_at_work(claim.attempt):
+                self._set(tracked, "running")
+            else:
+                self._set(tracked, "submitted", "waits for a slot of this host")
             return
         tracked.submission = None
         if self.is_complete(tracked):

@@ -98,14 +98,14 @@ def test_equal_features_are_accepted(expected: dict[str, torch.Tensor]) -> None:
     prove_features(expected, expected, "fp32", "the test pipeline")
 
 
-@pytest.mark.parametrize("precision", sorted(TOLERANCES))
 @pytest.mark.parametrize("name", sorted(set(CONVENTIONS) - {DEFAULT.name}))
 def test_another_convention_is_refused_at_every_precision(
-    untrained_tensors: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], precision: str, name: str
+    untrained_tensors: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], name: str
 ) -> None:
     other = reference_feature_maps(untrained_tensors, PIXELS, CONVENTIONS[name])
-    with pytest.raises(HarnessError, match="does not reproduce"):
-        prove_features(other, expected, precision, "the test pipeline")
+    for precision in TOLERANCES:
+        with pytest.raises(HarnessError, match="does not reproduce"):
+            prove_features(other, expected, precision, "the test pipeline")
 
 
 def test_another_size_is_refused(untrained_tensors: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:

@@ -11,13 +11,16 @@ from benchmarks.base import Batch
 from benchmarks.catalogue import find_benchmark
 from benchmarks.classification.imagenet_mhead import ImagenetMhead
 from benchmarks.datasets.layout import read_split
+from benchmarks.toolbox.modules import SeedSample
 from benchmarks.toolbox.multi_head import evaluation_pixels
 from results.record import DataStamp, MetricValue
 
 LAYERS = [f"feature{number}" for number in range(1, 6)]
 
 
-def test_a_learnable_set_is_learned(tiny: Any) -> None:
+def test_a_learnable_set_is_learned(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    epochs: list[int] = []
+    monkeypatch.setattr(SeedSample, "set_epoch", lambda _, epoch: epochs.append(epoch))
     tiny.write_images(train=6, val=8)
     outcome = ImagenetMhead().run(tiny.job(epochs=4, milestones=(3,), evaluation_interval=3))
     names = LAYERS + [f"{layer}_top5" for layer in LAYERS]
@@ -27,6 +30,7 @@ def test_a_learnable_set_is_learned(tiny: Any) -> None:
     # Three classes: the true one is always among the first five.
     assert all(outcome.metrics[f"{layer}_top5"] == MetricValue(100.0) for layer in LAYERS)
     assert outcome.curves["epochs"] == [3, 4]
+    assert epochs == [0, 1, 2, 3], "samples are not told which epoch begins"
     assert [outcome.curves[name][-1] for name in names] == [outcome.metrics[name].value for name in names]
     assert outcome.details["best_layer"] in LAYERS
     assert outcome.details["autocast"] == "none"

@@ -10,6 +10,7 @@ import torch
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 
+from benchmarks.backbone import read_backbone
 from benchmarks.base import JobContext
 from benchmarks.input_convention import CONVENTIONS, input_convention
 from benchmarks.toolbox import runner as toolbox
@@ -52,7 +53,7 @@ def test_a_sound_job_passes_every_proof_and_leaves_nothing_behind(context: JobCo
 def test_other_conventions_pass(context: JobContext, name: str) -> None:
     changed = dataclasses.replace(context, input=input_convention(name))
     with toolbox.session(config_of(changed), changed) as built:
-        tensors = toolbox.read_backbone(changed.backbone, changed.digest)
+        tensors = read_backbone(changed.backbone, changed.digest)
         toolbox.load_backbone(built, tensors)
         toolbox.prove_pipeline(built, tensors, changed, evaluation_pixels(changed.protocol))
 
