@@ -29,7 +29,7 @@ demo: $(VENV)/installed work_dirs/demo.pth
 	@echo "The page: work_dirs/pages/demo.md"
 
 test: $(VENV)/installed-dev
-	$(RUN) -m pytest -m "not slow"
+	$(RUN) -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(VENV)/installed-dev
 	$(RUN) -m pytest -m slow -s

@@ -29,9 +29,11 @@ def foreign_modules() -> list[tuple[str, str]]:
     found = []
     for name in SIBLINGS:
         spec = importlib.util.find_spec(name)
-        origin = spec.origin if spec is not None else None
-        if origin is None or Path(origin).resolve().parent != code_root() / name:
-            found.append((name, origin or "not found"))
+        # A folder without __init__.py has no origin, only places.
+        places = list(spec.submodule_search_locations or ()) if spec is not None else []
+        origin = (spec.origin if spec is not None else None) or next(iter(places), "not found")
+        if spec is None or spec.origin is None or Path(origin).resolve().parent != code_root() / name:
+            found.append((name, origin))
     return found
 
 

@@ -69,14 +69,14 @@ class ImagenetMhead(Benchmark):
         ),
     }
     smoke: ClassVar[Mapping[str, Any]] = {
-        "epochs": 6,
-        "milestones": (3, 5),
+        "epochs": 5,
+        "milestones": (3, 4),
         "batch_size": 32,
         "ranks": 1,
         "batch_size_per_rank": 32,
         "workers": 0,
         "crop": 64,
-        "short_edge": 74,
+        "short_edge": 73,
     }
 
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:

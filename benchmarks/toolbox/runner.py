@@ -34,6 +34,8 @@ from results.files import explain_os_error, temporary_name
 if TYPE_CHECKING:
     from torch import Tensor
 
+LOGGER = logging.getLogger("benchmarks.toolbox")
+
 SESSION = "session"
 """Entry of a config that says how this one process runs it: device and digest of the backbone."""
 
@@ -51,6 +53,14 @@ class Training:
     resumed_from: int
 
 
+class ToAttemptLog(logging.Handler):
+    """Hands what mmengine logs to this package's logger, which writes into the attempt's log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hands one record on."""
+        LOGGER.handle(record)
+
+
 class HarnessRunner(Runner):
     """A Runner of mmengine on the job's device, with checkpoints that are whole and read safely."""
 
@@ -61,11 +71,12 @@ class HarnessRunner(Runner):
         return super().wrap_model(model_wrapper_cfg, model).to(self.cfg[SESSION]["device"])
 
     def build_logger(self, log_level: Any = "INFO", log_file: str | None = None, **options: Any) -> Any:
-        """Logs into ``train.log`` of the work folder, and not to the terminal."""
+        """Logs into ``train.log`` of the work folder and to the log of the attempt, and not to the terminal."""
         logger = super().build_logger(log_level, str(Path(self.work_dir) / "train.log"), **options)
         for handler in list(logger.handlers):
             if not isinstance(handler, logging.FileHandler):
                 logger.removeHandler(handler)
+        logger.addHandler(ToAttemptLog())
         return logger
 
     def load_or_resume(self) -> None:
