@@ -172,7 +172,7 @@ def _with_data(
 
 
 def _refuse_nonstandard(stamps: Mapping[str, DataStamp]) -> None:
-    sentences = [f"{name}: {sentence}" for name, stamp in stamps.items() for sentence in stamp.nonstandard]
+    sentences = [sentence.rstrip(".") for stamp in stamps.values() for sentence in stamp.nonstandard]
     if sentences:
         raise HarnessError(
             "the data is not the official one: " + "; ".join(sentences[:6]),

@@ -45,7 +45,7 @@ def formats(json: Json = False) -> None:
         print(json_module.dumps(rows, indent=2))
         return
     for row in rows:
-        print(f"{row['name']:24} {row['description']}")
+        print(f"{row['name']:24} {row['summary']}")
 
 
 @app.command()

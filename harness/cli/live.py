@@ -8,8 +8,8 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
+from harness.cli.console import make_table
 from harness.schedule.loop import Reporter, TrackedJob
 
 STYLES = {"done": "green", "cached": "cyan", "failed": "red", "running": "yellow", "interrupted": "magenta"}
@@ -75,15 +75,12 @@ class LiveTable:
         self._since[job.folder.name] = time.monotonic()
 
     def tick(self, jobs: Sequence[TrackedJob]) -> None:
-        table = Table(box=None, header_style="bold")
-        for title in ("job", "state", "seconds", ""):
-            table.add_column(title, justify="right" if title == "seconds" else "left", overflow="fold")
+        rows = []
         for job in jobs:
             since = self._since.get(job.folder.name)
             seconds = "" if since is None or job.ended else f"{time.monotonic() - since:.0f}"
-            style = STYLES.get(job.state, "")
-            state = f"[{style}]{job.state}[/]" if style else job.state
-            table.add_row(job.folder.name, state, seconds, job.reason.replace("[", r"\["))
+            rows.append((job.folder.name, job.state, seconds, job.reason))
+        table = make_table(("job", "state", "seconds", "why"), rows, {"state": STYLES})
         self._live.update(table, refresh=True)
 
 

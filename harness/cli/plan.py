@@ -6,10 +6,8 @@ import dataclasses
 import json as json_module
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-
 from harness.cli import options
+from harness.cli.console import make_console, make_table
 
 if TYPE_CHECKING:
     from harness.plan import Plan
@@ -84,15 +82,21 @@ def show_plan(made: Plan, settings: Settings, json: bool) -> None:
     if json:
         print(json_module.dumps({"jobs": rows, "notes": list(made.notes)}, indent=2))
         return
-    console = Console(soft_wrap=True)
-    table = Table(box=None, header_style="bold")
-    for title in ("job", "label", "seed", "state", "why", "needs", "GPUs", "hours"):
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        seed = "" if row["seed"] is None else str(row["seed"])
-        hours = "" if settings.profile == "smoke" else f"{row['hours']:g}"
-        cells = (row["job"], ", ".join(row["labels"]), seed, row["state"], row["why"], ", ".join(row["needs"]))
-        table.add_row(*(cell.replace("[", r"\[") for cell in cells), str(row["gpus"]), hours)
-    console.print(table)
+    titles = ("job", "label", "seed", "state", "why", "needs", "GPUs", "hours")
+    cells = [
+        (
+            row["job"],
+            ", ".join(row["labels"]),
+            "" if row["seed"] is None else str(row["seed"]),
+            row["state"],
+            row["why"],
+            ", ".join(row["needs"]),
+            str(row["gpus"]),
+            "" if settings.profile == "smoke" else f"{row['hours']:g}",
+        )
+        for row in rows
+    ]
+    console = make_console()
+    console.print(make_table(titles, cells))
     for note in made.notes:
         console.print(f"note: {note}", markup=False, highlight=False)

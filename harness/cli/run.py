@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from harness.cli import options
+from harness.cli.console import make_console
 
 if TYPE_CHECKING:
     from harness.plan import Plan
@@ -63,7 +64,7 @@ def _run(made: Plan, settings: Settings, quiet: bool, json: bool) -> int:
     from harness.schedule.loop import Loop
     from results.workspace import Workspace
 
-    console = Console(stderr=json, soft_wrap=True)
+    console = make_console(stderr=json)
     if not quiet:
         for note in made.notes:
             console.print(f"note: {note}", markup=False, highlight=False)
@@ -106,7 +107,7 @@ def _report(workspace: Any, loop: Loop, made: Plan, console: Console, quiet: boo
         reason = tracked.reason or tracked.state
         if tracked.state == "waiting":
             reason = "no result, and --cache read-only runs nothing"
-        Console(stderr=True, soft_wrap=True).print(
+        make_console(stderr=True).print(
             f"{tracked.folder.name}: {reason}{where}", markup=False, highlight=False, style="red"
         )
     pages = render(workspace, [checkpoint.label for checkpoint in made.checkpoints])

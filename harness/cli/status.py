@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from harness.cli import options
+from harness.cli.console import make_console, make_table
 from harness.status import JobStatus, all_statuses
 from results.workspace import Workspace
 
@@ -27,7 +27,7 @@ def status(
 ) -> None:
     """Show every job of the workspace: done, running, failed, interrupted, killed or waiting."""
     place = Workspace(workspace or Path("work_dirs"))
-    console = Console(soft_wrap=True)
+    console = make_console()
     if watch:
         with Live(console=console, auto_refresh=False) as live:
             while True:
@@ -42,9 +42,5 @@ def status(
 
 
 def _table(statuses: list[JobStatus]) -> Table:
-    table = Table(box=None, header_style="bold")
-    for title in ("job", "state", "attempts", "since", "reason"):
-        table.add_column(title, overflow="fold")
-    for each in statuses:
-        table.add_row(each.job, each.state, str(each.attempts), each.since, each.reason.replace("[", r"\["))
-    return table
+    rows = [(each.job, each.state, str(each.attempts), each.since, each.reason) for each in statuses]
+    return make_table(("job", "state", "attempts", "since", "reason"), rows)
