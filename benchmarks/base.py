@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmarks.input_convention import InputConvention
-from benchmarks.protocol import Field, Protocol
+from benchmarks.protocol import PROFILES, Field, Protocol
 from results.errors import HarnessError, did_you_mean
 from results.record import Column, DataStamp, MetricValue
 
@@ -219,6 +219,8 @@ class Benchmark(ABC):
             protocol = protocol.replace(
                 self.variants[variant], self.variant_sources[variant], name=f"{self.name}@{variant}"
             )
+        if profile not in PROFILES:
+            raise HarnessError(f"unknown profile '{profile}'", "--profile", did_you_mean(profile, PROFILES))
         if profile == "smoke":
             protocol = protocol.replace(self.smoke, "smoke profile", profile="smoke")
         if overrides:
@@ -232,6 +234,14 @@ class Benchmark(ABC):
     @abstractmethod
     def resources(self, protocol: Protocol) -> Resources:
         """What a job of it asks for."""
+
+    def check(self, protocol: Protocol) -> None:
+        """Refuses values that the benchmark cannot follow; called when a run is planned, before anything starts.
+
+        Raises:
+            HarnessError: A value is not possible, or two contradict each other.
+        """
+        return
 
     def feature_request(self, protocol: Protocol) -> FeatureRequest | None:
         """The features that must be there before the job starts; None where it needs none."""

@@ -21,6 +21,7 @@ from benchmarks.base import JobContext, Outcome
 from benchmarks.catalogue import find_benchmark
 from benchmarks.input_convention import input_convention
 from harness import __version__
+from harness.completeness import is_complete
 from harness.job import Job
 from harness.ledger import Claim, JobFolder, code_revision, now
 from harness.schedule.slots import Slot, count_slots, hold_slot, threads_per_job
@@ -81,15 +82,17 @@ def run_job(order: Order) -> str:
         ``done``, ``failed`` (reason and traceback are in the attempt), ``interrupted``, or ``not needed`` where the job
         was finished or held by another process.
     """
-    folder = JobFolder(Workspace(Path(order.workspace)).jobs / order.job)
-    if _is_complete(folder, Path(order.workspace)):
+    workspace = Workspace(Path(order.workspace))
+    folder = JobFolder(workspace.jobs / order.job)
+    job = Job.from_dict(folder.read_spec())
+    if is_complete(workspace, job):
         return "not needed"
     attempt = folder.attempt_name()
     claim = folder.take_claim(attempt, os.environ.get("SUBMITIT_LOCAL_JOB_ID", ""))
     if claim is None:
         return "not needed"
     try:
-        if _is_complete(folder, Path(order.workspace)):
+        if is_complete(workspace, job):
             return "not needed"
         make_folder(folder.attempt_folder(attempt))
         with _signals_interrupt(), _logged(folder.attempt_folder(attempt) / "log.txt", order.own_process):
@@ -97,18 +100,6 @@ def run_job(order: Order) -> str:
     finally:
         with contextlib.suppress(HarnessError):
             folder.release(claim)
-
-
-def _is_complete(folder: JobFolder, workspace: Path) -> bool:
-    """Features count as finished only while their files are there."""
-    if not folder.is_finished():
-        return False
-    job = Job.from_dict(folder.read_spec())
-    if not job.extracts:
-        return True
-    from benchmarks.probes.features import is_complete
-
-    return is_complete(Workspace(workspace).feature_set(job.key))
 
 
 def _attempt(folder: JobFolder, claim: Claim, order: Order) -> str:

@@ -138,10 +138,13 @@ def _protocols(choices: Sequence[Choice], settings: Settings) -> list[Protocol]:
                 "--set",
                 did_you_mean(name, chosen),
             )
-    return [
-        choice.benchmark.protocol(choice.variant, settings.profile, overrides.get(choice.benchmark.name))
-        for choice in choices
-    ]
+    protocols = []
+    for choice in choices:
+        benchmark = choice.benchmark
+        protocol = benchmark.protocol(choice.variant, settings.profile, overrides.get(benchmark.name))
+        benchmark.check(protocol)
+        protocols.append(protocol)
+    return protocols
 
 
 def _with_data(

@@ -86,16 +86,39 @@ def load_settings(flags: Mapping[str, Any]) -> Settings:
         HarnessError: An unknown setting or a value that does not fit, whatever brought it.
     """
     import yaml
+    from pydantic_settings import SettingsError
 
+    _refuse_unknown_variables()
     given = {name: value for name, value in flags.items() if value is not None and value != ()}
     try:
         return Settings(**given)
     except pydantic.ValidationError as error:
         raise _explain(error, given) from error
+    except SettingsError as error:
+        names = [name for name in Settings.model_fields if f'"{name}"' in str(error)]
+        raise HarnessError(
+            "a setting is not readable",
+            "environment variable " + ", ".join(_variable(name) for name in names),
+            "lists and tables are JSON there, for example HARNESS_CKPT='[\"a.pth\"]'",
+        ) from error
     except (yaml.YAMLError, OSError, UnicodeDecodeError, ValueError, TypeError) as error:
         raise HarnessError(
             f"cannot read the settings: {error}", f"{SETTINGS_FILE} or {ENVIRONMENT_PREFIX}*", "correct it or remove it"
         ) from error
+
+
+def _variable(name: str) -> str:
+    return f"{ENVIRONMENT_PREFIX}{name.upper()}"
+
+
+def _refuse_unknown_variables() -> None:
+    """A misspelt variable would be ignored, and something else measured than what was meant."""
+    known = {_variable(name) for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in known:
+            raise HarnessError(
+                f"there is no setting for the environment variable {name}", "environment", did_you_mean(name, known)
+            )
 
 
 def _explain(error: pydantic.ValidationError, flags: Mapping[str, Any]) -> HarnessError:
@@ -104,8 +127,8 @@ def _explain(error: pydantic.ValidationError, flags: Mapping[str, Any]) -> Harne
     field = ".".join(str(part) for part in first["loc"])
     if name in flags:
         where = f"--{name.replace('_', '-')}"
-    elif f"{ENVIRONMENT_PREFIX}{name.upper()}" in os.environ:
-        where = f"environment variable {ENVIRONMENT_PREFIX}{name.upper()}"
+    elif _variable(name) in os.environ:
+        where = f"environment variable {_variable(name)}"
     else:
         where = SETTINGS_FILE
     if first["type"] == "extra_forbidden":

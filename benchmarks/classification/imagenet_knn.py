@@ -56,13 +56,13 @@ class ImagenetKnn(Benchmark):
     def feature_request(self, protocol: Protocol) -> FeatureRequest:
         from benchmarks.probes.features import check_request
 
-        self._check(protocol)
+        self.check(protocol)
         pixels = PixelPipeline(protocol["short_edge"], crop=protocol["crop"], interpolation=protocol["interpolation"])
         request = FeatureRequest(self.data, ("train", "val"), pixels, (protocol["layer"],), protocol["pooling"])
         check_request(request)
         return request
 
-    def _check(self, protocol: Protocol) -> None:
+    def check(self, protocol: Protocol) -> None:
         require_unchanged(protocol, self.table, _UNCHANGEABLE)
         require_at_least(protocol, {"k": 1, "temperature": 0})
 
@@ -74,7 +74,7 @@ class ImagenetKnn(Benchmark):
         from benchmarks.probes.parallel import torch_threads
 
         protocol = context.protocol
-        self._check(protocol)
+        self.check(protocol)
         bank, train = labelled_features(context, self.data, "train", protocol["layer"])
         queries, val = labelled_features(context, self.data, "val", protocol["layer"])
         classes = len(train.classes)

@@ -93,6 +93,12 @@ class ImagenetMhead(Benchmark):
             return Resources(gpus=1, hours=0.02)
         return Resources(gpus=1, hours=80 * protocol["epochs"] / FULL_EPOCHS)
 
+    def check(self, protocol: Protocol) -> None:
+        """Refuses batches, pixels, layers and words that the config could not follow."""
+        from benchmarks.toolbox.multi_head import check
+
+        check(protocol)
+
     def batch(self, protocol: Protocol) -> Batch:
         """One process sees the whole batch, and so does the heads' BatchNorm."""
         return Batch(effective=protocol["batch_size"], batch_norm=protocol["batch_size"])

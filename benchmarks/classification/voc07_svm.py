@@ -116,7 +116,7 @@ class Voc07Svm(Benchmark):
     def feature_request(self, protocol: Protocol) -> FeatureRequest:
         from benchmarks.probes.features import check_request
 
-        self._check(protocol)
+        self.check(protocol)
         pixels = PixelPipeline(
             protocol["short_edge"], squash=protocol["squash"], interpolation=protocol["interpolation"]
         )
@@ -124,7 +124,7 @@ class Voc07Svm(Benchmark):
         check_request(request)
         return request
 
-    def _check(self, protocol: Protocol) -> None:
+    def check(self, protocol: Protocol) -> None:
         require_unchanged(protocol, self.table, _UNCHANGEABLE)
         require_at_least(
             protocol,
@@ -147,7 +147,7 @@ class Voc07Svm(Benchmark):
         from benchmarks.probes.svm import full_svm, low_shot_svm
 
         protocol = context.protocol
-        self._check(protocol)
+        self.check(protocol)
         settings = _settings(protocol, context.seed)
         metrics: dict[str, MetricValue] = {}
         layers: dict[str, dict[str, Any]] = {}

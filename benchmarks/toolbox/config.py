@@ -63,7 +63,7 @@ def shipped_config(package: str, path: str) -> dict[str, Any]:
         raise HarnessError(
             f"{package} has no config {path}",
             "installed packages",
-            "install the versions of the project's lock file; `python -m harness doctor` compares them",
+            "install the versions of the lock file: python -m pip install --no-deps -r requirements.lock",
         )
     config: dict[str, Any] = Config.fromfile(file)._cfg_dict.to_dict()
     return config

@@ -7,12 +7,22 @@ from typing import Any
 
 from benchmarks.base import Numerics, PixelPipeline
 from benchmarks.input_convention import InputConvention
+from benchmarks.pooling import GRID_POOLS
 from benchmarks.protocol import Protocol
 from benchmarks.toolbox.config import network_numerics, preprocessor, refuse_weights, shipped_config, use_runtime
-from results.errors import HarnessError
+from results.errors import HarnessError, did_you_mean
 
 BASE = "resnet/resnet50_8xb32_in1k.py"
 """Config of mmpretrain that everything below is laid over."""
+
+CHOICES = {
+    "pooling": ("grid",),
+    "head_norm": ("SyncBN", "BN"),
+    "optimizer": ("SGD",),
+    "decoder": ("cv2", "pillow"),
+    "interpolation": ("bilinear",),
+}
+"""Values that a field of text may have."""
 
 LOG_EVERY = 50
 """Iterations between two lines of the log."""
@@ -48,7 +58,7 @@ def multi_head_config(
     Raises:
         HarnessError: The fields of the protocol contradict each other.
     """
-    _check(protocol)
+    check(protocol)
     config = shipped_config("mmpretrain", BASE)
     use_runtime(config, "mmpretrain", seed)
     config["data_preprocessor"] = preprocessor(convention)
@@ -192,7 +202,7 @@ def _schedule(config: dict[str, Any], protocol: Protocol) -> None:
     ]
 
 
-def _check(protocol: Protocol) -> None:
+def check(protocol: Protocol) -> None:
     """Refuses fields that cannot stand together, before anything is built.
 
     Raises:
@@ -217,8 +227,16 @@ def _check(protocol: Protocol) -> None:
             "crop",
             f"also give --set {protocol.name}.short_edge=N",
         )
-    if not protocol["layers"]:
-        raise _contradiction(protocol, "there are no layers to measure", "layers", "name at least one, feature1 to 5")
+    layers = protocol["layers"]
+    if not layers or not set(layers) <= set(GRID_POOLS) or len(set(layers)) < len(layers):
+        raise _contradiction(
+            protocol, f"layers cannot be {list(layers)}", "layers", f"name each once, of {', '.join(GRID_POOLS)}"
+        )
+    for field, valid in CHOICES.items():
+        if protocol[field] not in valid:
+            raise _contradiction(
+                protocol, f"{field} cannot be '{protocol[field]}'", field, did_you_mean(protocol[field], valid)
+            )
 
 
 def _contradiction(protocol: Protocol, what: str, field: str, mend: str) -> HarnessError:

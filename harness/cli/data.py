@@ -17,16 +17,27 @@ app = typer.Typer(help="Data sets: make a small sample, look through what is the
 
 
 def data_sets_of(suite: str) -> list[str]:
-    """Names of the data sets of a suite: ``all``, or names separated by commas.
+    """Names of the data sets of a suite: ``all``, or data sets, benchmarks and groups joined by commas.
 
     Raises:
         HarnessError: Unknown name.
     """
-    from benchmarks.datasets.official import DATA_SETS, data_set
+    from benchmarks.catalogue import GROUPS, catalogue, select
+    from benchmarks.datasets.official import DATA_SETS
+    from results.errors import HarnessError, did_you_mean
 
-    if suite == "all":
-        return list(DATA_SETS)
-    return list(dict.fromkeys(data_set(name.strip()).name for name in suite.split(",")))
+    found: list[str] = []
+    for name in (word.strip() for word in suite.split(",")):
+        if name == "all":
+            found += DATA_SETS
+        elif name in DATA_SETS:
+            found.append(name)
+        elif name.partition("@")[0] in (*GROUPS, *catalogue()):
+            found += [choice.benchmark.data for choice in select(name)]
+        else:
+            valid = ("all", *GROUPS, *catalogue(), *DATA_SETS)
+            raise HarnessError(f"unknown suite or data set '{name}'", "--suite", did_you_mean(name, valid))
+    return list(dict.fromkeys(found))
 
 
 @app.command()
@@ -43,7 +54,7 @@ def sample(
 @app.command()
 def check(
     data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Data root.")] = Path("data"),
-    suite: Annotated[str, typer.Option(help="all, or names separated by commas.")] = "all",
+    suite: Annotated[str, typer.Option(help="all, or suites, benchmarks and data sets joined by commas.")] = "all",
     allow_nonstandard_data: Annotated[
         bool, typer.Option("--allow-nonstandard-data", help="Accept other counts than the official ones.")
     ] = False,

@@ -40,7 +40,7 @@ def inspect(
     ] = Path("work_dirs"),
     json: Annotated[bool, typer.Option("--json", help="Print JSON; a refusal stands in it.")] = False,
 ) -> None:
-    """Says what a checkpoint is: format, digest, coverage, input convention."""
+    """Say what a checkpoint is: format, digest, coverage, input convention."""
     try:
         facts = _inspect(ckpt, export, input, Workspace(workspace))
     except HarnessError as error:

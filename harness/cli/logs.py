@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +12,6 @@ import typer
 from harness.cli import options
 from harness.status import find_job
 from results.errors import HarnessError
-from results.workspace import Workspace
 
 FOLLOW_SECONDS = 0.5
 
@@ -24,7 +22,7 @@ def logs(
     workspace: options.WorkspaceRoot = None,
 ) -> None:
     """Print the log of a job's newest attempt."""
-    folder = find_job(Workspace(workspace or Path("work_dirs")), job)
+    folder = find_job(options.workspace_of(workspace), job)
     path = folder.log()
     if path is None:
         raise HarnessError(

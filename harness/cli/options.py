@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from harness.settings import Settings
+    from results.workspace import Workspace
 
 Checkpoints = Annotated[
     list[str] | None,
@@ -20,7 +21,9 @@ Labels = Annotated[
 ]
 Suite = Annotated[
     str | None,
-    typer.Option("--suite", help="all, classification, detection, segmentation, or NAME[@VARIANT], joined by commas."),
+    typer.Option(
+        "--suite", help="all, classification, detection, segmentation, or NAME\\[@VARIANT], joined by commas."
+    ),
 ]
 Profile = Annotated[
     str | None,
@@ -62,6 +65,14 @@ AllowNonstandard = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
+
+
+def workspace_of(flag: Path | None) -> Workspace:
+    """The workspace that the flag, the environment or ``harness.yaml`` names."""
+    from harness.settings import load_settings
+    from results.workspace import Workspace
+
+    return Workspace(load_settings({"workspace": flag}).workspace)
 
 
 def settings_of(flags: Mapping[str, Any]) -> Settings:

@@ -40,9 +40,12 @@ def plan(
 
 def plan_rows(made: Plan, settings: Settings) -> list[dict[str, Any]]:
     """One row for each job, as ``--json`` prints it."""
-    from harness.ledger import JobFolder
+    from harness.completeness import is_complete, job_folder
     from results.workspace import Workspace
 
+    workspace = Workspace(settings.workspace)
+    complete = {each.job.key: is_complete(workspace, each.job) and settings.cache != "force" for each in made.jobs}
+    wanted = {key for each in made.jobs if not complete[each.job.key] for key in each.needs}
     labels: dict[tuple[str, str], list[str]] = {}
     for checkpoint in made.checkpoints:
         labels.setdefault((checkpoint.intake.digest, checkpoint.intake.input), []).append(checkpoint.label)
@@ -50,9 +53,11 @@ def plan_rows(made: Plan, settings: Settings) -> list[dict[str, Any]]:
     rows = []
     for planned in made.jobs:
         job = planned.job
-        folder = JobFolder(Workspace(settings.workspace).jobs / job.name)
-        if folder.is_finished() and settings.cache != "force":
+        folder = job_folder(workspace, job)
+        if complete[job.key]:
             state, why = "cached", "finished before"
+        elif job.extracts and job.key not in wanted:
+            state, why = "cached", "not needed: all that uses it is finished"
         elif folder.live_claim() is not None:
             state, why = "running", "held by another run"
         else:

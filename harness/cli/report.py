@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from harness.cli import options
+
 
 def report(
-    workspace: Annotated[Path, typer.Option("--workspace", help="Folder with the results.")] = Path("work_dirs"),
+    workspace: options.WorkspaceRoot = None,
     label: Annotated[
         list[str] | None, typer.Option("--label", help="Write the page of this label only; may be repeated.")
     ] = None,
@@ -18,9 +19,8 @@ def report(
 ) -> None:
     """Write results.csv and the pages of every label, and print where they are."""
     from results.pages.render import render
-    from results.workspace import Workspace
 
-    paths = [str(path) for path in render(Workspace(workspace), label or None)]
+    paths = [str(path) for path in render(options.workspace_of(workspace), label or None)]
     if as_json:
         typer.echo(json.dumps({"pages": paths}, indent=2))
     else:

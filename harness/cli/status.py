@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json as json_module
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,7 +14,6 @@ from rich.table import Table
 from harness.cli import options
 from harness.cli.console import make_console, make_table
 from harness.status import JobStatus, all_statuses
-from results.workspace import Workspace
 
 WATCH_SECONDS = 2.0
 
@@ -26,7 +24,7 @@ def status(
     json: options.Json = False,
 ) -> None:
     """Show every job of the workspace: done, running, failed, interrupted, killed or waiting."""
-    place = Workspace(workspace or Path("work_dirs"))
+    place = options.workspace_of(workspace)
     console = make_console()
     if watch:
         with Live(console=console, auto_refresh=False) as live:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from harness.completeness import is_complete, job_folder
 from harness.job import PlannedJob
 from harness.ledger import Claim, JobFolder
 from harness.schedule.executor import Executor, Submission
@@ -88,7 +89,7 @@ class Loop:
         self._settings = settings
         self._reporter = reporter
         self._submitted = submitted
-        self.jobs = [TrackedJob(each, JobFolder(workspace.jobs / each.job.name)) for each in planned]
+        self.jobs = [TrackedJob(each, job_folder(workspace, each.job)) for each in planned]
         self._by_key = {tracked.planned.job.key: tracked for tracked in self.jobs}
 
     # Before the first submission -------------------------------------------------------------------------------------
@@ -116,14 +117,7 @@ class Loop:
 
     def is_complete(self, tracked: TrackedJob) -> bool:
         """Whether the result is there and, for feature extraction, the features too."""
-        if not tracked.folder.is_finished():
-            return False
-        job = tracked.planned.job
-        if not job.extracts:
-            return True
-        from benchmarks.probes.features import is_complete
-
-        return is_complete(self._workspace.feature_set(job.key))
+        return is_complete(self._workspace, tracked.planned.job)
 
     def _set_aside(self, tracked: TrackedJob) -> None:
         tracked.folder.supersede()

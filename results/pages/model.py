@@ -248,7 +248,8 @@ def _cell(jobs: Sequence[Entry], column: Column, summary: _Summary) -> str:
     mean, deviation, count = summary.get(_summary_key(jobs[0], column.metric), (0.0, 0.0, 0))
     if count == 0:
         return ""
-    text = f"{mean:.{column.decimals}f}"
+    # Adding zero turns a rounded -0.0 into 0.0.
+    text = f"{round(mean, column.decimals) + 0.0:.{column.decimals}f}"
     if count > 1:
         text += f" ± {deviation:.{column.decimals}f}"
     return text if count == len(jobs) else f"{text} (n = {count})"

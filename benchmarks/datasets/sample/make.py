@@ -57,7 +57,7 @@ def make_sample(root: Path) -> None:
         raise HarnessError(
             f"cannot write the sample: {error.strerror or error}",
             str(root),
-            "free some space (it takes 30 MB) or choose another folder with --data",
+            "free some space (it takes 20 MB) or choose another folder with --data",
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

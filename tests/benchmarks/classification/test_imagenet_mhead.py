@@ -81,9 +81,9 @@ def test_the_proof_looks_at_the_pixels_of_the_protocol() -> None:
     assert (pixels.short_edge, pixels.crop, pixels.squash, pixels.interpolation) == (256, 224, None, "bilinear")
 
 
-@pytest.mark.skipif("HARNESS_TEST_DATA" not in os.environ, reason="HARNESS_TEST_DATA names no data root")
+@pytest.mark.skipif("TRANSFER_TEST_DATA" not in os.environ, reason="TRANSFER_TEST_DATA names no data root")
 def test_on_real_data(tiny: Any) -> None:
-    root = Path(os.environ["HARNESS_TEST_DATA"])
+    root = Path(os.environ["TRANSFER_TEST_DATA"])
     classes = len(read_split("imagenet", root, "train").classes)
     data = DataStamp("imagenet", "0" * 64, {"classes": classes})
     outcome = ImagenetMhead().run(dataclasses.replace(tiny.job(epochs=2), data_root=root, data=data))

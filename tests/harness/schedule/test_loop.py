@@ -286,6 +286,24 @@ def test_a_job_that_cannot_be_started_leaves_the_others(stage: Callable[..., Sta
     assert "cannot start a job" in scene.reason()
 
 
+def test_a_corrupt_ledger_of_one_job_leaves_the_others(stage: Callable[..., Stage], tmp_path: Path) -> None:
+    """Refused before anything starts, or this job fails alone; never an error while jobs of this run are at work."""
+    broken = make_job("broken")
+    attempt(folder_of(tmp_path, broken), broken, "failed")
+    (folder_of(tmp_path, broken).path / "claims" / "0001.json").write_text("{")
+    scene = stage([planned(JOB), planned(broken)], Pretence(room=2))
+    refused = False
+    try:
+        scene.play()
+    except HarnessError:
+        refused = True
+    if refused:
+        assert scene.pretence.processes == []
+    else:
+        assert scene.states() == {"counting": "done", "broken": "failed"}
+        assert "0001.json" in scene.reason(1)
+
+
 def test_a_note_that_cannot_be_written_stops_nothing(stage: Callable[..., Stage]) -> None:
     def full(*words: str) -> None:
         raise HarnessError("no space left", "runs", "free some space")

@@ -1,0 +1,23 @@
+"""When a job counts as finished."""
+
+from __future__ import annotations
+
+from harness.job import Job
+from harness.ledger import JobFolder
+from results.workspace import Workspace
+
+
+def job_folder(workspace: Workspace, job: Job) -> JobFolder:
+    """The job's place in the ledger."""
+    return JobFolder(workspace.jobs / job.name)
+
+
+def is_complete(workspace: Workspace, job: Job) -> bool:
+    """Whether the result is there and, for feature extraction, the features are too."""
+    if not job_folder(workspace, job).is_finished():
+        return False
+    if not job.extracts:
+        return True
+    from benchmarks.probes.feature_store import is_complete as features_complete
+
+    return features_complete(workspace.feature_set(job.key))
