@@ -25,6 +25,7 @@ CHANCE = 10.0
 STEPS = 200
 BATCH = 32
 SIDE = 64
+CROP = 56
 
 
 def harness(*words: str) -> None:
@@ -81,14 +82,14 @@ def train_supervised(root: Path) -> dict[str, object]:
     images = (images - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1)
     labels = torch.tensor([int(label) for _, label in lines])
     torch.manual_seed(0)
-    model = resnet50(num_classes=10)
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.05, total_steps=STEPS)
+    model = resnet50(num_classes=10, zero_init_residual=True)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-3, total_steps=STEPS)
     model.train()
     for _ in range(STEPS):
         chosen = torch.randint(len(labels), (BATCH,))
-        shift = torch.randint(-4, 5, (2,)).tolist()
-        batch = torch.roll(images[chosen], shift, dims=(2, 3))
+        top, left = torch.randint(0, SIDE - CROP + 1, (2,)).tolist()
+        batch = images[chosen][:, :, top : top + CROP, left : left + CROP]
         loss = torch.nn.functional.cross_entropy(model(batch), labels[chosen])
         optimiser.zero_grad()
         loss.backward()
