@@ -224,7 +224,10 @@ class Benchmark(ABC):
         if profile == "smoke":
             protocol = protocol.replace(self.smoke, "smoke profile", profile="smoke")
         if overrides:
-            protocol = protocol.replace(overrides, "--set", modified=tuple(sorted(overrides)))
+            replaced = protocol.replace(overrides, "--set")
+            # A field that is set to what it was leaves the hash, and so the number, as it is.
+            changed = {name: overrides[name] for name in overrides if replaced[name] != protocol[name]}
+            protocol = protocol.replace(changed, "--set", modified=tuple(sorted(changed)))
         return protocol
 
     @abstractmethod

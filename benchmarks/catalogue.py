@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import importlib
 import importlib.metadata
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -23,6 +24,9 @@ BUILT_IN = (
 
 GROUPS = ("classification", "detection", "segmentation")
 
+RESERVED = ("all", *GROUPS, "features")
+"""Names that mean something else in suites and folders."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
@@ -39,12 +43,25 @@ class Choice:
 
 def _load(reference: str) -> Benchmark:
     module, _, name = reference.partition(":")
-    benchmark = getattr(importlib.import_module(module), name)()
+    try:
+        benchmark = getattr(importlib.import_module(module), name)()
+    except Exception as error:
+        raise HarnessError(
+            f"{reference} cannot be loaded: {error}",
+            f"entry point group {ENTRY_POINT_GROUP}",
+            "mend or uninstall the package that brings it",
+        ) from error
     if not isinstance(benchmark, Benchmark):
         raise HarnessError(
             f"{reference} is not a benchmark",
             f"entry point group {ENTRY_POINT_GROUP}",
             "derive the class from benchmarks.base.Benchmark or uninstall the package that brings it",
+        )
+    if not re.fullmatch("[a-z0-9_]+", benchmark.name) or benchmark.name in RESERVED:
+        raise HarnessError(
+            f"a benchmark cannot be called '{benchmark.name}'",
+            reference,
+            f"use small letters, digits and _, and none of {', '.join(RESERVED)}",
         )
     return benchmark
 

@@ -62,6 +62,9 @@ class Job:
                 "request": request,
                 "numerics": dataclasses.asdict(self.numerics),
             }
+        if self.protocol.profile != "full":
+            # Whatever --set makes of its fields, a smoke number is never found in place of a full one.
+            common["profile"] = self.protocol.profile
         return {
             **common,
             "benchmark": self.benchmark,

@@ -12,6 +12,7 @@ import dataclasses
 import datetime
 import functools
 import os
+import re
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,12 +23,22 @@ from results.errors import HarnessError
 from results.files import make_folder, publish, read_json, to_json, write_whole
 from results.record import Record
 
+_ATTEMPT = re.compile("[0-9]{4,}-")
+
 OUTCOMES = ("done", "failed", "interrupted")
 
 
 def now() -> str:
     """The time as ISO 8601 in UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _not_ours(path: Path) -> HarnessError:
+    return HarnessError(
+        f"{path.name} is not what the harness wrote there",
+        str(path),
+        "move the file away and run the same command again",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +143,8 @@ class JobFolder:
         return publish(self.result, text)
 
     def supersede(self) -> None:
-        """Moves the published result to ``superseded/``; nothing happens where there is none."""
+        """Moves the published result to ``superseded/``, where there is one; nothing is resumed from before."""
+        self._retire()
         target = self.path / "superseded" / f"{now().replace(':', '')}-{uuid.uuid4().hex[:8]}.json"
         make_folder(target.parent)
         try:
@@ -160,22 +172,26 @@ class JobFolder:
             HarnessError: Its file is corrupt.
         """
         try:
-            numbers = [int(path.stem) for path in self._claims.glob("[0-9]*.json")]
+            numbers = [int(path.stem) for path in self._claims.glob("[0-9]*.json") if path.stem.isdecimal()]
         except OSError:
             numbers = []
-        if not numbers:
-            return None
-        number = max(numbers)
-        raw = read_json(self._claim_path(number))
-        return Claim(
-            number=number,
-            attempt=raw["attempt"],
-            process=ProcessIdentity.from_dict(raw["process"]),
-            job_id=raw["job_id"],
-            restart=raw["restart"],
-            taken=raw["taken"],
-            released=self._claim_path(number).with_suffix(".released").exists(),
-        )
+        return self._read_claim(max(numbers)) if numbers else None
+
+    def _read_claim(self, number: int) -> Claim:
+        path = self._claim_path(number)
+        raw = read_json(path)
+        try:
+            return Claim(
+                number=number,
+                attempt=raw["attempt"],
+                process=ProcessIdentity.from_dict(raw["process"]),
+                job_id=raw["job_id"],
+                restart=raw["restart"],
+                taken=raw["taken"],
+                released=path.with_suffix(".released").exists(),
+            )
+        except (KeyError, TypeError) as error:
+            raise _not_ours(path) from error
 
     def live_claim(self) -> Claim | None:
         """The claim under which somebody may be working now."""
@@ -196,16 +212,17 @@ class JobFolder:
         Raises:
             HarnessError: The workspace cannot be written.
         """
-        while True:
-            last = self.last_claim()
-            if last is not None and last.is_live():
-                return None
+        last = self.last_claim()
+        while last is None or not last.is_live():
             number = 1 if last is None else last.number + 1
             claim = Claim(number, attempt, ProcessIdentity.current(), job_id, restart, now())
             fields = dataclasses.asdict(claim)
             del fields["number"], fields["released"]
             if publish(self._claim_path(number), to_json(fields)):
                 return claim
+            # By its number: over NFS a listing may not show it for a minute, and asking again would not help.
+            last = self._read_claim(number)
+        return None
 
     def release(self, claim: Claim) -> None:
         """Gives a claim back, so that other hosts need not guess whether its process lives."""
@@ -223,7 +240,7 @@ class JobFolder:
     def attempts(self) -> list[str]:
         """Names of all attempts, oldest first."""
         try:
-            return sorted(path.name for path in self._attempts.iterdir() if path.is_dir())
+            return sorted(path.name for path in self._attempts.iterdir() if _ATTEMPT.match(path.name) and path.is_dir())
         except OSError:
             return []
 
@@ -251,18 +268,32 @@ class JobFolder:
         if not path.exists():
             return AttemptOutcome(attempt, "", "")
         raw = read_json(path)
-        return AttemptOutcome(attempt, raw["status"], raw["reason"])
+        try:
+            return AttemptOutcome(attempt, raw["status"], raw["reason"])
+        except (KeyError, TypeError) as error:
+            raise _not_ours(path) from error
+
+    def last_attempt(self) -> str | None:
+        """The attempt of the last claim; None where there was none.
+
+        Two processes that ask for a name at once get the same number, so names alone do not tell which one came last.
+        """
+        claim = self.last_claim()
+        if claim is not None:
+            return claim.attempt
+        names = self.attempts()
+        return names[-1] if names else None
 
     def last_outcome(self) -> AttemptOutcome | None:
         """How the newest attempt ended; None where there was none."""
-        names = self.attempts()
-        return self.outcome(names[-1]) if names else None
+        attempt = self.last_attempt()
+        return self.outcome(attempt) if attempt is not None else None
 
     def log(self) -> Path | None:
         """The newest log: of the last attempt, else what the scheduler kept of the process's start."""
-        names = self.attempts()
-        if names and (self.attempt_folder(names[-1]) / "log.txt").exists():
-            return self.attempt_folder(names[-1]) / "log.txt"
+        attempt = self.last_attempt()
+        if attempt is not None and (self.attempt_folder(attempt) / "log.txt").exists():
+            return self.attempt_folder(attempt) / "log.txt"
         kept = sorted((self.path / "submissions").glob("*_log.err"), key=os.path.getmtime)
         return kept[-1] if kept else None
 
@@ -274,13 +305,38 @@ class JobFolder:
 
     def failures(self) -> int:
         """How many attempts failed since the count was last reset; killed and interrupted ones do not count."""
-        forgiven = set(read_json(self._forgiven)["attempts"]) if self._forgiven.exists() else set()
+        forgiven = self._noted(self._forgiven)
         return sum(self.outcome(name).status == "failed" for name in self.attempts() if name not in forgiven)
 
     def forgive(self) -> None:
         """Resets the count of failures."""
         if self.attempts():
             write_whole(self._forgiven, to_json({"attempts": self.attempts()}))
+
+    # Beginning anew --------------------------------------------------------------------------------------------------
+
+    @property
+    def _retired(self) -> Path:
+        return self.path / "retired.json"
+
+    def resumable(self) -> list[str]:
+        """Attempts that a later one may go on from, oldest first: those since the last result was set aside."""
+        retired = self._noted(self._retired)
+        return [name for name in self.attempts() if name not in retired]
+
+    def _retire(self) -> None:
+        if self.attempts():
+            write_whole(self._retired, to_json({"attempts": self.attempts()}))
+
+    def _noted(self, path: Path) -> set[str]:
+        """Names of attempts in one of the two files above."""
+        if not path.exists():
+            return set()
+        raw = read_json(path)
+        try:
+            return set(raw["attempts"])
+        except (KeyError, TypeError) as error:
+            raise _not_ours(path) from error
 
 
 @functools.lru_cache(maxsize=1)

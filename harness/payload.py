@@ -6,19 +6,21 @@ import contextlib
 import dataclasses
 import importlib.metadata
 import logging
+import math
 import os
 import platform
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from benchmarks.base import JobContext, Outcome
 from benchmarks.catalogue import find_benchmark
+from benchmarks.datasets.fingerprint import fingerprint
 from benchmarks.input_convention import input_convention
 from harness import __version__
 from harness.completeness import is_complete
@@ -44,6 +46,8 @@ RECORDED_PACKAGES = (
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
+INTERRUPTED = "stopped before it was finished"
+
 LOGGER = logging.getLogger("harness.payload")
 LOGGED_PACKAGES = ("harness", "benchmarks")
 """What these log at INFO goes into the attempt's log; toolboxes keep logs of their own."""
@@ -63,6 +67,7 @@ class Order:
         slots: The setting ``slots``.
         gpus: GPUs of the host that the run may use, as CUDA names them.
         own_process: False for the debug executor, which runs in the user's process and terminal.
+        data_root: The run's ``--data``; None takes the spec's, which another run of the same job may have written.
     """
 
     workspace: str
@@ -70,6 +75,7 @@ class Order:
     slots: int | None
     gpus: tuple[str, ...]
     own_process: bool
+    data_root: str | None = None
 
 
 def run_job(order: Order) -> str:
@@ -85,6 +91,8 @@ def run_job(order: Order) -> str:
     workspace = Workspace(Path(order.workspace))
     folder = JobFolder(workspace.jobs / order.job)
     job = Job.from_dict(folder.read_spec())
+    if order.data_root is not None:
+        job = dataclasses.replace(job, data_root=Path(order.data_root))
     if is_complete(workspace, job):
         return "not needed"
     attempt = folder.attempt_name()
@@ -96,38 +104,42 @@ def run_job(order: Order) -> str:
             return "not needed"
         make_folder(folder.attempt_folder(attempt))
         with _signals_interrupt(), _logged(folder.attempt_folder(attempt) / "log.txt", order.own_process):
-            return _attempt(folder, claim, order)
+            return _attempt(folder, claim, job, order)
+    except Interrupted:
+        # Asked to stop before the work began or while its end was being noted. Signals are as they were before.
+        folder.end_attempt(attempt, "interrupted", INTERRUPTED)
+        return "interrupted"
     finally:
         with contextlib.suppress(HarnessError):
             folder.release(claim)
 
 
-def _attempt(folder: JobFolder, claim: Claim, order: Order) -> str:
+def _attempt(folder: JobFolder, claim: Claim, job: Job, order: Order) -> str:
     """Works under a claim and writes how it ended."""
     try:
         slots = count_slots(order.slots, order.gpus)
         LOGGER.info("attempt %s of %s, waiting for one of %d slots", claim.attempt, folder.name, slots)
         with hold_slot(slots, order.gpus) as slot:
             folder.note_slot(claim.attempt)
-            first = _work(folder, claim.attempt, Workspace(Path(order.workspace)), slot, threads_per_job(slots))
+            first = _work(job, folder, claim.attempt, Workspace(Path(order.workspace)), slot, threads_per_job(slots))
         LOGGER.info("done" if first else "done; another attempt had published before, its result stays")
         status, reason = "done", ""
     except Interrupted:
         LOGGER.warning("interrupted")
-        status, reason = "interrupted", "stopped before it was finished"
+        status, reason = "interrupted", INTERRUPTED
     except HarnessError as error:
         LOGGER.error("%s", error)
         status, reason = "failed", error.what
-    except Exception as error:  # noqa: BLE001 - whatever a third party's benchmark raises is this job's failure
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a third party raises is this job's failure
         LOGGER.error("%s", traceback.format_exc())
         status, reason = "failed", f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
     folder.end_attempt(claim.attempt, status, reason)
     return status
 
 
-def _work(folder: JobFolder, attempt: str, workspace: Workspace, slot: Slot, threads: int) -> bool:
+def _work(job: Job, folder: JobFolder, attempt: str, workspace: Workspace, slot: Slot, threads: int) -> bool:
     """Measures and publishes; returns whether this was the first result."""
-    job = Job.from_dict(folder.read_spec())
+    _check_data(job, workspace)
     if slot.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = slot.gpu
     for variable in THREAD_VARIABLES:
@@ -141,6 +153,16 @@ def _work(folder: JobFolder, attempt: str, workspace: Workspace, slot: Slot, thr
     seconds = time.monotonic() - clock
     record = _record(job, outcome, attempt, started, seconds, _device_name(device))
     return folder.publish_result(record)
+
+
+def _check_data(job: Job, workspace: Workspace) -> None:
+    """Refuses lists that are not those of the plan: the record would bear the fingerprint of the old ones."""
+    if fingerprint(job.data.name, job.data_root, workspace.cache).fingerprint != job.data.fingerprint:
+        raise HarnessError(
+            f"the lists or annotations of {job.data.name} changed since the job was planned",
+            str(job.data_root),
+            "run the same command again: it plans anew",
+        )
 
 
 def _extract(job: Job, folder: JobFolder, attempt: str, workspace: Workspace, device: str, threads: int) -> Outcome:
@@ -179,7 +201,7 @@ def _measure(job: Job, folder: JobFolder, attempt: str, workspace: Workspace, de
         numerics=job.numerics,
         attempt=folder.attempt_folder(attempt),
         features=workspace.feature_set(extraction.key) if extraction is not None else None,
-        previous=tuple(folder.attempt_folder(name) for name in folder.attempts() if name != attempt),
+        previous=tuple(folder.attempt_folder(name) for name in folder.resumable() if name != attempt),
         threads=threads,
         device=device,
     )
@@ -200,9 +222,9 @@ def _record(job: Job, outcome: Outcome, attempt: str, started: str, seconds: flo
         seed=job.seed,
         numerics=job.recorded_numerics(),
         metrics=outcome.metrics,
-        details=outcome.details,
+        details=_finite(outcome.details),
         display=columns,
-        curves=outcome.curves,
+        curves=_finite(outcome.curves),
         started=started,
         finished=now(),
         seconds=round(seconds, 3),
@@ -212,6 +234,15 @@ def _record(job: Job, outcome: Outcome, attempt: str, started: str, seconds: flo
         git=code_revision(),
         attempt=attempt,
     )
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: a training that is finished must not fail because a curve went through infinity."""
+    if isinstance(value, Mapping):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _versions() -> dict[str, str]:

@@ -66,6 +66,13 @@ def make_plan(settings: Settings) -> Plan:
         HarnessError: Anything wrong with suite, fields, data or checkpoints; nothing was started.
     """
     workspace = Workspace(settings.workspace)
+    for code in ("%j", "%t", "%a", "%A"):
+        if code in str(settings.workspace.absolute()):
+            raise HarnessError(
+                f"the workspace's path holds {code}, for which submitit puts the number of a job",
+                "--workspace",
+                "give the folder another name",
+            )
     choices = select(settings.suite)
     protocols = _protocols(choices, settings)
     if not settings.ckpt:

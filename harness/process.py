@@ -27,6 +27,19 @@ def _start_ticks(pid: int) -> int | None:
     return None if fields[0] in ("Z", "X") else int(fields[19])
 
 
+def _is_hidden(pid: int) -> bool:
+    """Whether there is such a process of another user that ``/proc`` does not show (``hidepid``, proc(5))."""
+    if (_PROC / str(pid)).exists():
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _boot_id() -> str:
     try:
         return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
@@ -78,4 +91,7 @@ class ProcessIdentity:
             return False
         if self.namespace != here.namespace:
             return None
-        return _start_ticks(self.pid) == self.start
+        ticks = _start_ticks(self.pid)
+        if ticks is None and _is_hidden(self.pid):
+            return None
+        return ticks == self.start

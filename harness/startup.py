@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -39,7 +40,9 @@ def foreign_modules() -> list[tuple[str, str]]:
 
 def doubled_distributions() -> list[tuple[str, str]]:
     """Pairs of installed distributions that overwrite each other, as (maintained, other)."""
-    installed = {(distribution.name or "").lower() for distribution in importlib.metadata.distributions()}
+    installed = {
+        re.sub("[-_.]+", "-", distribution.name or "").lower() for distribution in importlib.metadata.distributions()
+    }
     return [
         (maintained, other)
         for maintained, others in DOUBLED.items()

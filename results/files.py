@@ -114,13 +114,14 @@ def publish(path: Path, content: bytes | str) -> bool:
     temporary = _write_temporary(path, _as_writer(content))
     try:
         os.link(temporary, path)
-    except FileExistsError:
-        return False
     except OSError as error:
-        # Over NFS the reply to a link that succeeded can be lost; the count of links tells the truth (open(2)).
+        # Over NFS the reply to a link that succeeded can be lost; a second try of the client is then told that the file
+        # exists. The count of links tells the truth (open(2)).
         with contextlib.suppress(OSError):
             if os.stat(temporary).st_nlink == 2:
                 return True
+        if isinstance(error, FileExistsError):
+            return False
         if error.errno in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
             raise HarnessError(
                 f"cannot publish {path.name}: the file system makes no hard links",

@@ -84,7 +84,7 @@ def test_what_python_would_import_is_found_without_importing_it(
 ) -> None:
     (tmp_path / "results.py").write_text("raise RuntimeError('imported')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "results")
+    monkeypatch.delitem(sys.modules, "results", raising=False)
     assert foreign_modules() == [("results", str(tmp_path / "results.py"))]
 
 

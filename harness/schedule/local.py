@@ -106,7 +106,14 @@ class LocalExecutor:
 
     def submit(self, folder: JobFolder) -> Submission:
         threads = str(threads_per_job(self.capacity()))
-        order = Order(str(self._workspace.absolute()), folder.name, self._slots, self._gpus, own_process=True)
+        order = Order(
+            str(self._workspace.absolute()),
+            folder.name,
+            self._slots,
+            self._gpus,
+            own_process=True,
+            data_root=folder.read_spec()["data_root"],
+        )
         environment = {
             **dict.fromkeys(THREAD_VARIABLES, threads),
             # The job imports the same code as this process and nothing from the current folder.
@@ -129,7 +136,7 @@ class LocalExecutor:
 
 
 class DebugSubmission:
-    """A job that runs in this process when it is first asked whether it is alive."""
+    """A job that has run in this process."""
 
     def __init__(self, job: submitit.Job[Any]) -> None:
         self._job = job
@@ -139,15 +146,13 @@ class DebugSubmission:
         return str(self._job.job_id)
 
     def is_alive(self) -> bool | None:
-        if self._job.result() == "interrupted":
-            raise KeyboardInterrupt
         return False
 
     def stop(self) -> None:
-        self._job.cancel()
+        """Nothing is left to stop."""
 
     def kill(self) -> None:
-        self._job.cancel()
+        """Nothing is left to kill."""
 
 
 class DebugExecutor:
@@ -171,4 +176,8 @@ class DebugExecutor:
     def submit(self, folder: JobFolder) -> Submission:
         executor = submitit.DebugExecutor(folder=folder.path / "submissions")
         order = Order(str(self._workspace.absolute()), folder.name, self._slots, self._gpus, own_process=False)
-        return DebugSubmission(executor.submit(run_job, order))
+        # Here and not when it is first asked for: what stops a run asks too, and must not start anything.
+        job = executor.submit(run_job, order)
+        if job.result() == "interrupted":
+            raise KeyboardInterrupt
+        return DebugSubmission(job)

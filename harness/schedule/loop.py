@@ -5,6 +5,7 @@ It keeps no state that the ledger does not have: kill it at any point and the ne
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +17,6 @@ from harness.ledger import Claim, JobFolder
 from harness.schedule.executor import Executor, Submission
 from harness.settings import Settings
 from results.errors import HarnessError
-from results.files import make_folder
 from results.workspace import Workspace
 
 POLL_SECONDS = 0.3
@@ -89,6 +89,7 @@ class Loop:
         self._settings = settings
         self._reporter = reporter
         self._submitted = submitted
+        self._room = 0
         self.jobs = [TrackedJob(each, job_folder(workspace, each.job)) for each in planned]
         self._by_key = {tracked.planned.job.key: tracked for tracked in self.jobs}
 
@@ -102,18 +103,32 @@ class Loop:
         """
         mode = self._settings.cache
         for tracked in self.jobs:
-            if mode == "force" and tracked.folder.live_claim() is None:
+            if mode == "force" and not self._is_used(tracked):
                 self._set_aside(tracked)
             if self.is_complete(tracked):
-                if not tracked.planned.job.extracts:
-                    tracked.folder.read_result()
+                self._check_result(tracked)
                 self._set(tracked, "cached")
-            elif mode == "retry":
+            elif mode in ("retry", "force"):
                 tracked.folder.forgive()
+        wanted = {key for each in self.jobs if not each.ended for key in each.planned.needs}
         for tracked in self.jobs:
-            wanted = [each for each in self.jobs if tracked.planned.job.key in each.planned.needs and not each.ended]
-            if tracked.planned.job.extracts and not tracked.ended and not wanted:
+            if tracked.planned.job.extracts and not tracked.ended and tracked.planned.job.key not in wanted:
                 self._set(tracked, "cached", "not needed: all that uses it is finished")
+
+    def _is_used(self, tracked: TrackedJob) -> bool:
+        """Whether another run works on the job now, or reads its features."""
+        key = tracked.planned.job.key
+        users = [each for each in self.jobs if key in each.planned.needs] if tracked.planned.job.extracts else []
+        return any(each.folder.live_claim() is not None for each in (tracked, *users))
+
+    def _check_result(self, tracked: TrackedJob) -> None:
+        record = tracked.folder.read_result()
+        if record is not None and record.key != tracked.planned.job.key:
+            raise HarnessError(
+                "the result there is another job's",
+                str(tracked.folder.result),
+                "move the file away and run the same command again",
+            )
 
     def is_complete(self, tracked: TrackedJob) -> bool:
         """Whether the result is there and, for feature extraction, the features too."""
@@ -124,8 +139,8 @@ class Loop:
         job = tracked.planned.job
         features = self._workspace.feature_set(job.key)
         if job.extracts and features.exists():
-            target = tracked.folder.path / "superseded" / f"features-{time.time_ns()}"
-            make_folder(target.parent)
+            # Beside them: the folder of features may be a link to another disk.
+            target = features.with_name(f"{features.name}.superseded-{time.time_ns()}")
             try:
                 features.rename(target)
             except FileNotFoundError:
@@ -145,9 +160,11 @@ class Loop:
         """
         try:
             while not all(tracked.ended for tracked in self.jobs):
+                busy = sum(tracked.submission is not None and not tracked.ended for tracked in self.jobs)
+                self._room = self._executor.capacity() - busy
                 for tracked in self.jobs:
                     if not tracked.ended:
-                        self._advance(tracked)
+                        self._try_to_advance(tracked)
                 self._reporter.tick(self.jobs)
                 if not all(tracked.ended for tracked in self.jobs):
                     time.sleep(POLL_SECONDS)
@@ -155,6 +172,13 @@ class Loop:
             self._stop()
             return False
         return True
+
+    def _try_to_advance(self, tracked: TrackedJob) -> None:
+        try:
+            self._advance(tracked)
+        except HarnessError as error:
+            # What runs already must not lose its run because of one job's folder.
+            self._set(tracked, "failed", str(error))
 
     def _advance(self, tracked: TrackedJob) -> None:
         if self.is_complete(tracked):
@@ -166,12 +190,15 @@ class Loop:
         claim = tracked.folder.live_claim()
         if claim is not None:
             tracked.adopted = claim.number
-            self._set(tracked, "running", f"held by attempt {claim.attempt} of another run")
+            self._set(tracked, "running", self._holder(claim))
             return
         if tracked.adopted:
             self._judge(tracked, ours="")
         if not tracked.ended:
             self._submit_if_ready(tracked)
+
+    def _holder(self, claim: Claim) -> str:
+        return f"held by another run: process {claim.process.pid} on {claim.process.host} since {claim.taken}"
 
     def _follow(self, tracked: TrackedJob, submission: Submission) -> None:
         """Looks after a submission of this run."""
@@ -197,13 +224,14 @@ class Loop:
             return
         tracked.adopted = 0
         claim = tracked.folder.last_claim()
+        # An older claim's end says nothing of the submission that has ended now.
+        if claim is not None and claim.number <= tracked.claims_before:
+            claim = None
         outcome = tracked.folder.outcome(claim.attempt) if claim is not None else None
         if outcome is not None and outcome.status == "failed":
             self._set(tracked, "failed", outcome.reason)
-        elif claim is not None and ours and claim.job_id == ours and claim.number > tracked.claims_before:
+        elif claim is not None and ours and claim.job_id == ours:
             self._set(tracked, "failed", "its process was killed or ended without a word")
-        elif tracked.submissions >= SUBMISSIONS:
-            self._set(tracked, "failed", "its process ended before it had begun to work")
         else:
             self._set(tracked, "waiting")
 
@@ -215,7 +243,10 @@ class Loop:
             return
         if any(need.state not in ("done", "cached") for need in needs):
             return
-        if sum(each.submission is not None and not each.ended for each in self.jobs) >= self._executor.capacity():
+        if self._room <= 0:
+            return
+        if tracked.submissions >= SUBMISSIONS:
+            self._set(tracked, "failed", "its process ended before it had begun to work")
             return
         failures = tracked.folder.failures()
         if failures >= self._settings.max_failures:
@@ -239,7 +270,10 @@ class Loop:
             self._set(tracked, "failed", str(error))
             return
         tracked.submissions += 1
-        self._submitted(tracked.folder.name, self._executor.name, tracked.submission.id)
+        self._room -= 1
+        # The note is for people only; where the disk is full, the jobs themselves will say so.
+        with contextlib.suppress(HarnessError):
+            self._submitted(tracked.folder.name, self._executor.name, tracked.submission.id)
         self._set(tracked, "submitted")
 
     def _set(self, tracked: TrackedJob, state: str, reason: str = "") -> None:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 from results.errors import HarnessError
 
@@ -68,7 +69,7 @@ def _folder() -> Path:
     folder = Path(tempfile.gettempdir()) / f"harness-slots-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        owner = folder.stat().st_uid
+        owner = folder.lstat().st_uid
     except OSError as error:
         raise HarnessError(
             f"cannot make the folder of slots: {error}", str(folder), "set TMPDIR to a folder that you can write"
@@ -78,13 +79,15 @@ def _folder() -> Path:
     return folder
 
 
-def _try_lock(number: int) -> IO[bytes] | None:
-    stream = (_folder() / f"slot-{number}.lock").open("ab")
+def _try_lock(name: str) -> IO[bytes] | None:
+    stream = (_folder() / f"slot-{quote(name, safe='')}.lock").open("ab")
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         stream.close()
         return None
+    # Temporary folders are cleaned of what nobody touched for days; a lock on a file that is gone would lock nothing.
+    os.utime(stream.fileno())
     return stream
 
 
@@ -100,7 +103,8 @@ def hold_slot(slots: int, gpus: Sequence[str]) -> Iterator[Slot]:
     number = 0
     while stream is None:
         for number in range(slots):
-            stream = _try_lock(number)
+            # By the GPU's name: another run may see other GPUs, and this one in another place.
+            stream = _try_lock(f"gpu-{gpus[number]}" if number < len(gpus) else f"cpu-{number}")
             if stream is not None:
                 break
         else:

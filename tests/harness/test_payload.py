@@ -23,6 +23,7 @@ from harness.job import Job
 from harness.ledger import JobFolder
 from harness.payload import Order, run_job
 from harness.schedule.slots import hold_slot
+from results.errors import HarnessError
 from results.record import MetricValue, Record
 from results.workspace import Workspace
 from tests.harness.hand_made import inside, plan_in
@@ -264,11 +265,13 @@ def test_a_stray_folder_among_the_attempts_does_no_harm(bench: Bench) -> None:
     assert bench.folder.attempts()[-1] == Record.read(bench.folder.result).attempt
 
 
-def test_a_corrupt_spec_fails_the_attempt(bench: Bench) -> None:
+def test_a_corrupt_spec_is_named_and_nothing_is_begun(bench: Bench) -> None:
+    """A run writes it anew before each submission."""
     bench.folder.spec.write_text("{")
-    assert bench.run() == "failed"
-    assert "spec.json" in bench.outcome()[1]
-    bench.check_tidy()
+    with pytest.raises(HarnessError, match=r"spec\.json"):
+        bench.run()
+    assert bench.folder.last_claim() is None
+    assert bench.folder.attempts() == []
 
 
 # Signals -------------------------------------------------------------------------------------------------------------

@@ -95,6 +95,8 @@ class World:
         for claim in self.claims():
             process = claim["process"]
             assert isinstance(process, dict)
+            if process["pid"] == os.getpid():
+                continue
             try:
                 os.kill(process["pid"], signal.SIGKILL)
             except ProcessLookupError:
