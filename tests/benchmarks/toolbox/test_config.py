@@ -11,6 +11,7 @@ import pytest
 from benchmarks.base import Numerics
 from benchmarks.classification.imagenet_mhead import ImagenetMhead
 from benchmarks.input_convention import input_convention
+from benchmarks.toolbox import multi_head
 from benchmarks.toolbox.config import config_digest, preprocessor, refuse_weights, shipped_config
 from benchmarks.toolbox.multi_head import multi_head_config
 from results.errors import HarnessError
@@ -73,8 +74,17 @@ def test_config_of_the_full_protocol_is_the_known_one() -> None:
 
 
 @pytest.mark.parametrize("field", sorted(CHANGED))
-def test_every_field_reaches_the_config(field: str) -> None:
+def test_every_field_reaches_the_config(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Some fields have one possible value; that they are wired all the same shows with the check of words taken away.
+    monkeypatch.setattr(multi_head, "CHOICES", {})
     assert config_digest(build({field: CHANGED[field]})) != FROZEN_DIGEST
+
+
+@pytest.mark.parametrize("field", ["pooling", "optimizer", "interpolation", "head_norm", "decoder"])
+def test_a_word_that_nothing_follows_is_refused_when_a_run_is_planned(field: str) -> None:
+    benchmark = ImagenetMhead()
+    with pytest.raises(HarnessError, match=f"imagenet_mhead.{field}"):
+        benchmark.check(benchmark.protocol(overrides={field: "unheard_of"}))
 
 
 def test_every_field_is_looked_at() -> None:
