@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli import options
+
 if TYPE_CHECKING:
     from benchmarks.datasets.check import Report
 
@@ -53,7 +55,7 @@ def sample(
 
 @app.command()
 def check(
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Data root.")] = Path("data"),
+    data: options.Data = None,
     suite: Annotated[str, typer.Option(help="all, or suites, benchmarks and data sets joined by commas.")] = "all",
     allow_nonstandard_data: Annotated[
         bool, typer.Option("--allow-nonstandard-data", help="Accept other counts than the official ones.")
@@ -64,18 +66,19 @@ def check(
     """Look through the data: lists, counts, annotations, every image. Exit status 2 where something is wrong."""
     from benchmarks.datasets.check import check as look_through
 
+    root = options.data_root_of(data)
     reports = []
     for name in data_sets_of(suite):
         if sys.stderr.isatty():
             typer.echo(f"looking through {name} ...", err=True)
-        reports.append(look_through(name, data, decode))
+        reports.append(look_through(name, root, decode))
     right = all(report.sound and (allow_nonstandard_data or not report.nonstandard) for report in reports)
     if as_json:
-        content = {"data": str(data), "ok": right, "data_sets": [report.to_dict() for report in reports]}
+        content = {"data": str(root), "ok": right, "data_sets": [report.to_dict() for report in reports]}
         typer.echo(json.dumps(content, indent=2, ensure_ascii=True))
     else:
         _print_table(reports, allow_nonstandard_data)
-        for line in _details(reports, data, allow_nonstandard_data):
+        for line in _details(reports, root, allow_nonstandard_data):
             typer.echo(_printable(line))
     if not right:
         raise typer.Exit(2)

@@ -15,12 +15,14 @@ from harness.checkpoint.coverage import coverage_of
 from harness.checkpoint.formats import WRITERS
 from harness.checkpoint.intake import Facts, examine, known
 from harness.checkpoint.signature import printable
+from harness.cli import options
 from results.errors import HarnessError, did_you_mean
 from results.files import to_json
-from results.workspace import Workspace
 
 if TYPE_CHECKING:
     import torch
+
+    from results.workspace import Workspace
 
 JSON_FIELDS = ("format", "encoder", "digest", "coverage", "input", "ignored", "warnings")
 """Fields of ``--json``, with ``refusal`` after them."""
@@ -35,14 +37,12 @@ def inspect(
     input: Annotated[
         str | None, typer.Option("--input", metavar="CONVENTION", help="Input convention, where the file has another.")
     ] = None,
-    workspace: Annotated[
-        Path, typer.Option("--workspace", metavar="DIR", help="Where the checkpoint may be known from; only read.")
-    ] = Path("work_dirs"),
+    workspace: options.WorkspaceRoot = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON; a refusal stands in it.")] = False,
 ) -> None:
     """Say what a checkpoint is: format, digest, coverage, input convention."""
     try:
-        facts = _inspect(ckpt, export, input, Workspace(workspace))
+        facts = _inspect(ckpt, export, input, options.workspace_of(workspace))
     except HarnessError as error:
         if not json:
             raise

@@ -75,6 +75,13 @@ def workspace_of(flag: Path | None) -> Workspace:
     return Workspace(load_settings({"workspace": flag}).workspace)
 
 
+def data_root_of(flag: Path | None) -> Path:
+    """The data root that the flag, the environment or ``harness.yaml`` names."""
+    from harness.settings import load_settings
+
+    return load_settings({"data": flag}).data
+
+
 def settings_of(flags: Mapping[str, Any]) -> Settings:
     """Settings out of a verb's arguments (its ``locals()``), the environment and ``harness.yaml``.
 
