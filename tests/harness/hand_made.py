@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -86,8 +85,6 @@ def inside(world: World) -> Iterator[None]:
         ):
             yield
     finally:
-        # The world kills whoever holds a claim at its end, and here that is the process of the tests.
-        shutil.rmtree(world.workspace / "jobs", ignore_errors=True)
         sys.path[:] = kept
         sys.modules.pop("third_party_benchmarks", None)
         catalogue.cache_clear()

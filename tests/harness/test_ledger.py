@@ -11,31 +11,12 @@ import pytest
 from harness.ledger import JobFolder
 from harness.process import ProcessIdentity
 from results.errors import HarnessError
-from results.record import BackboneStamp, DataStamp, MetricValue, ProtocolStamp, Record
+from results.record import Record
+from tests.harness.hand_made import make_job, make_record
 
 
 def record(attempt: str, value: float = 1.0) -> Record:
-    return Record(
-        key="k" * 64,
-        benchmark="counting",
-        protocol=ProtocolStamp("counting", 1, "h" * 64),
-        backbone=BackboneStamp("d" * 64, "random:0", "random", "backbone", "rgb-mean-std"),
-        data=DataStamp("imagenet", "f" * 64, {"train": 2}),
-        seed=0,
-        numerics={"precision": "fp32"},
-        metrics={"count": MetricValue(value)},
-        details={},
-        display=(),
-        curves={},
-        started="2026-01-01T00:00:00+00:00",
-        finished="2026-01-01T00:00:01+00:00",
-        seconds=1.0,
-        device="cpu",
-        versions={},
-        config_digest="",
-        git="",
-        attempt=attempt,
-    )
+    return make_record(make_job(), attempt, value)
 
 
 @pytest.fixture
