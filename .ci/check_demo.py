@@ -1,4 +1,4 @@
-"""Checks what `make demo` left: every cell of its page has a number, and the cache was used for nothing else.
+"""Checks what `make demo` left: every metric of every benchmark has a value, and no cell of its page is blank.
 
 Usage: python .ci/check_demo.py WORK_DIRS
 """

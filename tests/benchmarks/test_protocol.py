@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.classification.imagenet_knn import ImagenetKnn
 from benchmarks.protocol import Field, Protocol
 from results.errors import HarnessError
 
@@ -154,3 +155,8 @@ def test_a_protocol_cannot_be_changed() -> None:
         frozen.fields["iterations"] = Field(2, "a paper")  # type: ignore[index]
     with pytest.raises(dataclasses.FrozenInstanceError):
         frozen.version = 2  # type: ignore[misc]
+
+
+def test_an_unknown_profile_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(HarnessError, match="did you mean 'smoke'"):
+        ImagenetKnn().protocol(profile="smok")

@@ -79,6 +79,13 @@ def bench(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 GOOD = Outcome({"count": MetricValue(12.5)}, {"best_layer": "feature4"}, {"loss": [2.0, 1.0]}, "c" * 64)
 
 
+def test_a_curve_that_is_not_finite_does_not_cost_the_result(bench: Bench) -> None:
+    curves = {"loss": [2.0, float("nan"), float("inf")], "deep": {"rate": -float("inf")}}
+    bench.replace(lambda context: Outcome({"count": MetricValue(1.0)}, curves=curves))
+    assert bench.run() == "done"
+    assert Record.read(bench.folder.result).curves == {"loss": [2.0, None, None], "deep": {"rate": None}}
+
+
 def test_a_finished_job_leaves_a_complete_record(bench: Bench) -> None:
     bench.replace(lambda context: GOOD)
     assert bench.run() == "done"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli import options
 from harness.settings import load_settings, parse_numerics, parse_overrides
 from results.errors import HarnessError
 
@@ -51,6 +52,28 @@ def test_a_bad_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("HARNESS_CACHE", "always")
     with pytest.raises(HarnessError, match="HARNESS_CACHE"):
         load_settings({})
+
+
+def test_a_misspelt_environment_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_SUITES", "all")
+    with pytest.raises(HarnessError, match=r"HARNESS_SUITES.*(?s:.)*did you mean 'HARNESS_SUITE'"):
+        load_settings({})
+
+
+def test_a_list_in_the_environment_is_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_CKPT", '["a.pth", "b.pth"]')
+    assert load_settings({}).ckpt == ("a.pth", "b.pth")
+    monkeypatch.setenv("HARNESS_CKPT", "a.pth")
+    with pytest.raises(HarnessError, match=r"environment variable HARNESS_CKPT(?s:.)*JSON"):
+        load_settings({})
+
+
+def test_verbs_that_only_look_follow_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "harness.yaml").write_text("workspace: /file/work\ndata: /file/data\n")
+    assert options.workspace_of(None).root == Path("/file/work")
+    assert options.workspace_of(Path("flag")).root == Path("flag")
+    monkeypatch.setenv("HARNESS_DATA", "/environment/data")
+    assert options.data_root_of(None) == Path("/environment/data")
 
 
 def test_numerics_are_read() -> None:

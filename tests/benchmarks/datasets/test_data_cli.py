@@ -18,6 +18,8 @@ def invoke(*words: object) -> Result:
 def test_suites() -> None:
     assert data_sets_of("all") == list(DATA_SETS)
     assert data_sets_of("coco, imagenet,coco") == ["coco", "imagenet"]
+    assert data_sets_of("imagenet_knn,voc07_svm,imagenet_mhead") == ["imagenet", "voc07_classification"]
+    assert set(data_sets_of("classification")) >= {"imagenet", "voc07_classification"}
     with pytest.raises(HarnessError, match="did you mean 'cityscapes'"):
         data_sets_of("cityscape")
 
