@@ -128,8 +128,12 @@ def read_backbone(path: Path, expected: str) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def build_backbone(tensors: Mapping[str, torch.Tensor]) -> torch.nn.Module:
+def build_backbone(tensors: Mapping[str, torch.Tensor], dilated: bool = False) -> torch.nn.Module:
     """Torchvision's ResNet-50 without its classifier, in eval mode, with these tensors and no others.
+
+    Args:
+        tensors: Canonical backbone.
+        dilated: Whether layer3 and layer4 have dilation 2 and 4 in place of their strides.
 
     Raises:
         HarnessError: A tensor is missing, unexpected or misshapen.
@@ -137,7 +141,9 @@ def build_backbone(tensors: Mapping[str, torch.Tensor]) -> torch.nn.Module:
     import torch
     from torchvision.models import resnet50
 
-    model: torch.nn.Module = resnet50(weights=None)
+    # Weights that are overwritten below must not move the generator from which a job draws.
+    with torch.random.fork_rng(devices=[]):
+        model: torch.nn.Module = resnet50(weights=None, replace_stride_with_dilation=[False, dilated, dilated])
     model.fc = torch.nn.Identity()
     state = dict(tensors)
     for name, value in model.state_dict().items():

@@ -115,39 +115,58 @@ class FeatureRequest:
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class JobContext:
-    """Everything that a benchmark may use on the node.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingContext:
+    """What everything that trains may use on the node.
 
     Args:
         protocol: The table to follow.
-        backbone: ``backbone.safetensors``.
-        digest: Its digest; what is loaded must have it.
-        input: Input convention of the backbone.
         data_root: The folder given with ``--data``.
         data: Fingerprint and counts as planned.
         seed: Seed of everything random; None for benchmarks without randomness.
         numerics: Precision and memory format.
         attempt: Folder of this attempt, for work files; it exists.
-        features: Folder of the complete feature set, where one was requested.
         previous: Folders of earlier attempts of the same job, oldest first, to resume from.
         threads: CPU threads to use.
         device: ``cpu`` or ``cuda``.
     """
 
     protocol: Protocol
-    backbone: Path
-    digest: str
-    input: InputConvention
     data_root: Path
     data: DataStamp
     seed: int | None
     numerics: Numerics
     attempt: Path
-    features: Path | None
     previous: tuple[Path, ...]
     threads: int
     device: str
+
+    def required_seed(self) -> int:
+        """The seed of what is random.
+
+        Raises:
+            ValueError: It has none: the plan that made the job is wrong.
+        """
+        if self.seed is None:
+            raise ValueError(f"{self.protocol.name} is random and needs a seed")
+        return self.seed
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JobContext(TrainingContext):
+    """Everything that a benchmark may use on the node.
+
+    Args:
+        backbone: ``backbone.safetensors``.
+        digest: Its digest; what is loaded must have it.
+        input: Input convention of the backbone.
+        features: Folder of the complete feature set, where one was requested.
+    """
+
+    backbone: Path
+    digest: str
+    input: InputConvention
+    features: Path | None
 
 
 @dataclasses.dataclass(frozen=True)

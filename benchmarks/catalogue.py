@@ -19,6 +19,9 @@ ENTRY_POINT_GROUP = "harness.benchmarks"
 BUILT_IN = (
     "benchmarks.classification.voc07_svm:Voc07Svm",
     "benchmarks.classification.imagenet_mhead:ImagenetMhead",
+    "benchmarks.classification.imagenet_linear:ImagenetLinear",
+    "benchmarks.classification.places205_mhead:Places205Mhead",
+    "benchmarks.classification.inaturalist2018_mhead:Inaturalist2018Mhead",
     "benchmarks.classification.imagenet_knn:ImagenetKnn",
 )
 

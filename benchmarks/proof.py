@@ -7,6 +7,7 @@ declared input convention. After training on a frozen backbone: still equal, run
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,26 @@ from results.files import write_whole
 
 if TYPE_CHECKING:
     import torch
+
+
+@dataclasses.dataclass(frozen=True)
+class FittedPixels:
+    """From an image file to the pixels of a detector or segmentor: fitted into a rectangle, aspect ratio kept.
+
+    Decoding and resizing are OpenCV's (bilinear, no antialiasing), as mmdetection's and mmsegmentation's.
+
+    Args:
+        long_edge: The long edge is at most so long, in pixels.
+        short_edge: And the short edge so long.
+        multiple: Height and width are padded with zeros, after normalisation, to a multiple of it.
+    """
+
+    long_edge: int
+    short_edge: int
+    multiple: int = 1
+
+
+Pixels = PixelPipeline | FittedPixels
 
 TOLERANCES = {"fp32": 1e-3, "bf16": 0.05, "amp": 0.05}
 """Largest error of a feature map, relative to its largest entry, by precision. Float32 kernels of another batch size,
@@ -48,8 +69,18 @@ def write_fixed_image(folder: Path) -> Path:
     return path
 
 
-def reference_input(image: npt.NDArray[np.uint8], pixels: PixelPipeline, convention: InputConvention) -> torch.Tensor:
-    """The network's input by the shortest independent way: PIL, then arithmetic in numpy.
+def write_fixed_mask(folder: Path) -> Path:
+    """Writes a mask of zeros that goes with the fixed image, for pipelines that read one, and returns its path."""
+    from PIL import Image
+
+    path = folder / "proof-mask.png"
+    height, width = fixed_image().shape[:2]
+    write_whole(path, lambda stream: Image.new("L", (width, height)).save(stream, format="PNG"))
+    return path
+
+
+def reference_input(image: npt.NDArray[np.uint8], pixels: Pixels, convention: InputConvention) -> torch.Tensor:
+    """The network's input by the shortest independent way: PIL or OpenCV, then arithmetic in numpy.
 
     Args:
         image: uint8 RGB [height, width, 3].
@@ -60,6 +91,19 @@ def reference_input(image: npt.NDArray[np.uint8], pixels: PixelPipeline, convent
         Float32 [1, 3, h, w].
     """
     import torch
+
+    resized = _fitted(image, pixels) if isinstance(pixels, FittedPixels) else _cropped(image, pixels)
+    array = resized.astype(np.float64)
+    if convention.channels == "BGR":
+        array = array[..., ::-1]
+    array = (array - np.array(convention.mean)) / np.array(convention.std)
+    if isinstance(pixels, FittedPixels):
+        height, width = (-edge % pixels.multiple for edge in array.shape[:2])
+        array = np.pad(array, ((0, height), (0, width), (0, 0)))
+    return torch.from_numpy(array.transpose(2, 0, 1)[None].astype(np.float32))
+
+
+def _cropped(image: npt.NDArray[np.uint8], pixels: PixelPipeline) -> npt.NDArray[np.uint8]:
     from PIL import Image
 
     picture = Image.fromarray(image)
@@ -74,15 +118,20 @@ def reference_input(image: npt.NDArray[np.uint8], pixels: PixelPipeline, convent
         left = round((picture.width - pixels.crop) / 2)
         top = round((picture.height - pixels.crop) / 2)
         picture = picture.crop((left, top, left + pixels.crop, top + pixels.crop))
-    array = np.asarray(picture, dtype=np.float64)
-    if convention.channels == "BGR":
-        array = array[..., ::-1]
-    array = (array - np.array(convention.mean)) / np.array(convention.std)
-    return torch.from_numpy(array.transpose(2, 0, 1)[None].astype(np.float32))
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def _fitted(image: npt.NDArray[np.uint8], pixels: FittedPixels) -> npt.NDArray[np.uint8]:
+    import cv2
+
+    height, width = image.shape[:2]
+    factor = min(pixels.long_edge / max(height, width), pixels.short_edge / min(height, width))
+    size = (int(width * factor + 0.5), int(height * factor + 0.5))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
 def reference_feature_maps(
-    tensors: Mapping[str, torch.Tensor], pixels: PixelPipeline, convention: InputConvention
+    tensors: Mapping[str, torch.Tensor], pixels: Pixels, convention: InputConvention, dilated: bool = False
 ) -> dict[str, torch.Tensor]:
     """Feature maps of the fixed image by a plain torchvision forward in float32 on the CPU.
 
@@ -90,6 +139,7 @@ def reference_feature_maps(
         tensors: Canonical backbone.
         pixels: Pixel pipeline.
         convention: Input convention.
+        dilated: Whether layer3 and layer4 keep layer2's size, with dilated convolutions.
 
     Returns:
         ``feature1``..``feature5``, float32 [1, channels, h, w].
@@ -97,7 +147,7 @@ def reference_feature_maps(
     import torch
 
     with torch.inference_mode():
-        return feature_maps(build_backbone(tensors), reference_input(fixed_image(), pixels, convention))
+        return feature_maps(build_backbone(tensors, dilated), reference_input(fixed_image(), pixels, convention))
 
 
 def prove_tensors(built: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor], when: str) -> None:

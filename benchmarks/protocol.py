@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -63,6 +63,44 @@ class Protocol:
         """What a record keeps of it."""
         return ProtocolStamp(self.name, self.version, self.hash, self.modified, self.profile)
 
+    def require_positive(self, *names: str) -> None:
+        """Refuses numbers below 1.
+
+        Raises:
+            HarnessError: A field is.
+        """
+        for name in names:
+            if self[name] < 1:
+                raise contradiction(self, f"{name} is {self[name]}", name, "give it a value from 1 on")
+
+    def require_ranks(self) -> None:
+        """Refuses a total batch that is not that of its ranks together.
+
+        Raises:
+            HarnessError: It is not.
+        """
+        ranks, per_rank, total = (self[name] for name in ("ranks", "batch_size_per_rank", "batch_size"))
+        if ranks * per_rank != total:
+            raise contradiction(
+                self,
+                f"batch_size is {total}, but {ranks} ranks of {per_rank} make {ranks * per_rank}",
+                "batch_size",
+                f"also give --set {self.name}.batch_size_per_rank=N and --set {self.name}.ranks=N",
+            )
+
+    def require_choices(self, choices: Mapping[str, Sequence[str]]) -> None:
+        """Refuses words that nothing follows.
+
+        Args:
+            choices: Possible values by field; fields that the protocol lacks are passed over.
+
+        Raises:
+            HarnessError: A field has another value.
+        """
+        for name, valid in choices.items():
+            if name in self.fields and self[name] not in valid:
+                raise contradiction(self, f"{name} cannot be '{self[name]}'", name, did_you_mean(self[name], valid))
+
     def replace(self, values: Mapping[str, Any], source: str, **changes: Any) -> Protocol:
         """The same table with some fields replaced.
 
@@ -100,6 +138,11 @@ class Protocol:
         """The inverse of :meth:`to_dict`; the hash stays the same."""
         fields = {name: Field(_frozen(field["value"]), field["source"]) for name, field in raw["fields"].items()}
         return Protocol(raw["name"], raw["version"], fields, raw["profile"], tuple(raw["modified"]))
+
+
+def contradiction(protocol: Protocol, what: str, field: str, mend: str) -> HarnessError:
+    """The error for a field with an impossible value."""
+    return HarnessError(f"protocol {protocol.name}: {what}", f"{protocol.name}.{field}", mend)
 
 
 def _frozen(value: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.base import PRECISIONS, Numerics
 from benchmarks.input_convention import InputConvention
+from benchmarks.protocol import Protocol
 from results.errors import HarnessError
 from results.record import sha256_of
 
@@ -24,8 +25,13 @@ AUTOCAST = {
 }
 """Type that the network computes in under autocast, by precision and device; float32 where there is no entry."""
 
-LOCAL_KEYS = frozenset({"work_dir", "experiment_name", "data_root", "root", "seed", "load_from", "resume", "session"})
+LOCAL_KEYS = frozenset(
+    {"work_dir", "experiment_name", "data_root", "root", "ann_file", "seed", "device", "load_from", "resume", "session"}
+)
 """Keys that say where and which time a config runs, not what it is; its digest leaves them out."""
+
+LOG_EVERY = 50
+"""Iterations between two lines of the log."""
 
 UNUSED_KEYS = (
     "auto_scale_lr",
@@ -36,6 +42,19 @@ UNUSED_KEYS = (
     "test_cfg",
     "test_dataloader",
     "test_evaluator",
+    "backend_args",
+    "crop_size",
+    "data_preprocessor",
+    "data_root",
+    "dataset_aug",
+    "dataset_train",
+    "img_ratios",
+    "max_iter",
+    "norm_cfg",
+    "optimizer",
+    "tta_model",
+    "tta_pipeline",
+    "view_pipeline",
 )
 """Keys of shipped configs that nothing reads, or that would name what is not run."""
 
@@ -91,20 +110,109 @@ def use_runtime(config: dict[str, Any], scope: str, seed: int) -> None:
         config.pop(key, None)
 
 
-def preprocessor(convention: InputConvention) -> dict[str, Any]:
-    """The data preprocessor of mmpretrain for an input convention.
+def normalisation(convention: InputConvention, flip_key: str) -> dict[str, Any]:
+    """Arguments of a toolbox's data preprocessor for an input convention.
 
-    Its images are BGR, as OpenCV decodes them; ``to_rgb`` flips the channels before mean and deviation are applied.
+    Images reach it as BGR, as OpenCV decodes them; the channels are flipped before mean and deviation are applied.
 
     Args:
         convention: Input convention of the backbone.
+        flip_key: The toolbox's name of the switch: ``to_rgb`` or ``bgr_to_rgb``.
+    """
+    return {"mean": list(convention.mean), "std": list(convention.std), flip_key: convention.channels == "RGB"}
+
+
+def training_loader(
+    dataset: Mapping[str, Any],
+    protocol: Protocol,
+    seed: int,
+    *,
+    endless: bool = False,
+    by_aspect: bool = False,
+    stack: bool = False,
+) -> dict[str, Any]:
+    """Loader of training images, whose order and randomness follow from the seed.
+
+    The job is one process whose batch is the protocol's total, so that a trained BatchNorm sees what SyncBN sees over
+    the ranks.
+
+    Args:
+        dataset: The toolbox's config of the data set.
+        protocol: Says batch size and workers.
+        seed: Seed of the job.
+        endless: Whether training goes by iterations.
+        by_aspect: Whether high and wide images are kept apart.
+        stack: Whether all images have one size and are joined to one tensor.
     """
     return {
-        "type": "ClsDataPreprocessor",
-        "mean": list(convention.mean),
-        "std": list(convention.std),
-        "to_rgb": convention.channels == "RGB",
+        **_loader(dataset, protocol["batch_size"], protocol["workers"], seed, stack),
+        "sampler": {"type": "SeededOrder"},
+        "batch_sampler": {"type": "SeededBatches", "endless": endless, "by_aspect": by_aspect},
     }
+
+
+def test_loader(
+    dataset: Mapping[str, Any], protocol: Protocol, batch_size: int = 1, stack: bool = False
+) -> dict[str, Any]:
+    """Loader of test images in the order of their list."""
+    return {
+        **_loader(dataset, batch_size, protocol["workers"], None, stack),
+        "sampler": {"type": "DefaultSampler", "shuffle": False},
+    }
+
+
+def _loader(dataset: Mapping[str, Any], batch_size: int, workers: int, seed: int | None, stack: bool) -> dict[str, Any]:
+    return {
+        "batch_size": batch_size,
+        "num_workers": workers,
+        "persistent_workers": workers > 0,
+        "collate_fn": {"type": "collate_readable", "stack": stack},
+        "dataset": {"type": "DrawnSamples", "dataset": dict(dataset), "seed": seed},
+    }
+
+
+def use_hooks(config: dict[str, Any], by_epoch: bool, checkpoint_every: int, seed: int) -> None:
+    """Sets what happens during training: logging, checkpoints that can be resumed, evaluations that are kept.
+
+    Args:
+        config: Changed in place.
+        by_epoch: Whether training goes by epochs, else by iterations.
+        checkpoint_every: Epochs or iterations between two checkpoints.
+        seed: Seed of the job.
+    """
+    hooks = config["default_hooks"]
+    hooks["logger"] = {"type": "LoggerHook", "interval": LOG_EVERY, "log_metric_by_epoch": by_epoch}
+    hooks["checkpoint"] = {
+        "type": "CheckpointHook",
+        "interval": checkpoint_every,
+        "by_epoch": by_epoch,
+        "max_keep_ckpts": 2,
+    }
+    config["log_processor"] = {"type": "LogProcessor", "window_size": LOG_EVERY, "by_epoch": by_epoch}
+    config["custom_hooks"] = [
+        {"type": "RefuseUnreadable", "priority": "VERY_HIGH"},
+        {"type": "SeedIteration", "seed": seed, "priority": "VERY_HIGH"},
+        {"type": "KeepEvaluations"},
+        {"type": "SlimCheckpoint"},
+    ]
+
+
+def use_trained_numerics(config: dict[str, Any], optimizer: Mapping[str, Any], numerics: Numerics, device: str) -> None:
+    """Sets the optimiser and how a network that is trained as a whole is computed; it is evaluated in float32.
+
+    Args:
+        config: Changed in place.
+        optimizer: The toolbox's config of the optimiser.
+        numerics: Numerics of the job.
+        device: ``cpu`` or ``cuda``.
+    """
+    config["optim_wrapper"] = {
+        "type": "AutocastOptimWrapper",
+        "precision": numerics.precision,
+        "device": device,
+        "optimizer": dict(optimizer),
+    }
+    config["network"] = {"channels_last": numerics.channels_last, "compile": numerics.compile}
 
 
 def network_numerics(numerics: Numerics) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from typing import Any
 WORK_FOLDER = "toolbox"
 """The toolbox's work folder in an attempt."""
 
-DIGEST = "backbone_digest"
-"""Entry of a checkpoint's ``meta`` that names the canonical backbone."""
+ORIGIN = "origin"
+"""Entry of a checkpoint's ``meta`` that names what was trained from: the digest of the canonical backbone."""
 
-_EPOCH = re.compile(r"epoch_([0-9]+)\.pth")
+_NAME = re.compile(r"(?:epoch|iter)_([0-9]+)\.pth")
 
 logger = logging.getLogger(__name__)
 
@@ -33,31 +33,31 @@ class Interrupted:
     content: dict[str, Any]
 
 
-def last_whole_checkpoint(attempts: Iterable[Path], digest: str) -> Interrupted | None:
+def last_whole_checkpoint(attempts: Iterable[Path], origin: str) -> Interrupted | None:
     """Finds the checkpoint to go on from.
 
     Args:
         attempts: Folders of earlier attempts, oldest first.
-        digest: Digest of the job's backbone; a checkpoint that carries another one, or none, is passed over.
+        origin: What the job trains from; a checkpoint that carries something else, or nothing, is passed over.
 
     Returns:
-        The latest epoch of the newest attempt that has a whole one; None where there is none.
+        The latest checkpoint of the newest attempt that has a whole one; None where there is none.
     """
     for path in _candidates(attempts):
         content = _read(path)
         if content is None:
             continue
-        if content["meta"].get(DIGEST) == digest:
+        if content["meta"].get(ORIGIN) == origin:
             return Interrupted(path, content)
-        logger.warning("%s belongs to another backbone and is passed over", path.name)
+        logger.warning("%s was trained from another backbone and is passed over", path.name)
     return None
 
 
 def _candidates(attempts: Iterable[Path]) -> Iterator[Path]:
     for attempt in reversed(list(attempts)):
-        found = {path: _EPOCH.fullmatch(path.name) for path in (attempt / WORK_FOLDER).glob("epoch_*.pth")}
-        epochs = {path: int(match.group(1)) for path, match in found.items() if match}
-        yield from sorted(epochs, key=lambda path: epochs[path], reverse=True)
+        found = {path: _NAME.fullmatch(path.name) for path in (attempt / WORK_FOLDER).glob("*.pth")}
+        done = {path: int(match.group(1)) for path, match in found.items() if match}
+        yield from sorted(done, key=lambda path: done[path], reverse=True)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

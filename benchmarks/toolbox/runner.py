@@ -8,12 +8,12 @@ import io
 import logging
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-    # mmcv warns of compiled operations that are absent, mmpretrain prints that a package is; neither is used here.
+    # The toolboxes warn of and print which optional packages are absent; none of them is used here.
     warnings.simplefilter("ignore")
     import torch
     from mmengine.config import Config
@@ -22,22 +22,20 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     from mmengine.runner import Runner
     from mmengine.visualization import Visualizer
 
-    from benchmarks.toolbox.modules import UnreadableImage, collate_readable
-    from benchmarks.toolbox.modules.hooks import evaluations
+    from benchmarks.toolbox.modules import SeededBatches
+    from benchmarks.toolbox.modules.hooks import by_iteration, evaluations
+    from benchmarks.toolbox.proof import load_backbone, prove_frozen, prove_loaded, prove_pipeline
 
-from benchmarks.backbone import FEATURES, read_backbone
-from benchmarks.base import JobContext, PixelPipeline
-from benchmarks.proof import prove_features, prove_tensors, reference_feature_maps, write_fixed_image
-from benchmarks.toolbox.resume import DIGEST, WORK_FOLDER, Interrupted, last_whole_checkpoint
+from benchmarks.backbone import read_backbone
+from benchmarks.base import JobContext, TrainingContext
+from benchmarks.proof import Pixels
+from benchmarks.toolbox.resume import ORIGIN, WORK_FOLDER, Interrupted, last_whole_checkpoint
 from results.files import explain_os_error, temporary_name
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 LOGGER = logging.getLogger("benchmarks.toolbox")
 
 SESSION = "session"
-"""Entry of a config that says how this one process runs it: device and digest of the backbone."""
+"""Entry of a config that says how this one process runs it: device and what is trained from."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +43,23 @@ class Training:
     """What came out of training.
 
     Args:
-        evaluations: (epochs trained, metrics) of every evaluation, oldest first.
-        resumed_from: Epochs that earlier attempts had trained; 0 where this one trained all.
+        evaluations: (epochs or iterations trained, metrics) of every evaluation, oldest first.
+        resumed_from: Epochs or iterations that earlier attempts had trained; 0 where this one trained all.
     """
 
     evaluations: tuple[tuple[int, Mapping[str, float]], ...]
     resumed_from: int
+
+    def last(self, expected: int) -> Mapping[str, float]:
+        """Metrics of the last evaluation.
+
+        Args:
+            expected: When it must have been made: the number is never an earlier one's.
+        """
+        when, metrics = self.evaluations[-1]
+        if when != expected:
+            raise RuntimeError(f"the last evaluation is of {when}, not of {expected}")
+        return metrics
 
 
 class ToAttemptLog(logging.Handler):
@@ -67,8 +76,14 @@ class HarnessRunner(Runner):
     interrupted: Interrupted | None = None
 
     def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
-        """Moves the model to the job's device, which mmengine would choose by itself."""
-        return super().wrap_model(model_wrapper_cfg, model).to(self.cfg[SESSION]["device"])
+        """Moves the model to the job's device, which mmengine would choose by itself, and applies its numerics."""
+        model = super().wrap_model(model_wrapper_cfg, model).to(self.cfg[SESSION]["device"])
+        network = self.cfg.get("network", {})
+        if network.get("channels_last"):
+            model = model.to(memory_format=torch.channels_last)
+        if network.get("compile"):
+            model.backbone.compile()
+        return model
 
     def build_logger(self, log_level: Any = "INFO", log_file: str | None = None, **options: Any) -> Any:
         """Logs into ``train.log`` of the work folder and to the log of the attempt, and not to the terminal."""
@@ -89,6 +104,9 @@ class HarnessRunner(Runner):
         if self.interrupted is None or filename != str(self.interrupted.path):
             raise RuntimeError(f"only checkpoints of earlier attempts of the same job are loaded, not {filename}")
         self.call_hook("after_load_checkpoint", checkpoint=self.interrupted.content)
+        batches = self.train_dataloader.batch_sampler
+        if by_iteration(self) and isinstance(batches, SeededBatches):
+            batches.skip = self.interrupted.content["meta"]["iter"]
         self.model.load_state_dict(self.interrupted.content["state_dict"], strict=True)
         return self.interrupted.content
 
@@ -100,7 +118,7 @@ class HarnessRunner(Runner):
         """
         target = Path(out_dir) / filename
         temporary = temporary_name(target)
-        options["meta"] = {**(options.get("meta") or {}), DIGEST: self.cfg[SESSION]["digest"]}
+        options["meta"] = {**(options.get("meta") or {}), ORIGIN: self.cfg[SESSION]["origin"]}
         try:
             super().save_checkpoint(out_dir, temporary.name, *args, **options)
             temporary.replace(target)
@@ -110,32 +128,61 @@ class HarnessRunner(Runner):
             temporary.unlink(missing_ok=True)
 
 
-def train_frozen(config: Mapping[str, Any], context: JobContext, pixels: PixelPipeline) -> Training:
-    """Trains on a frozen backbone, with the proof before and after.
+def train(
+    config: Mapping[str, Any], context: JobContext, pixels: Pixels, *, frozen: bool, dilated: bool = False
+) -> Training:
+    """Trains a model on the job's backbone, with the proof before and, where the backbone is frozen, after.
 
     Args:
         config: The built config.
         context: The job.
         pixels: The test pipeline, for the proof's own forward.
+        frozen: Whether training must leave the backbone as it is.
+        dilated: Whether the network's layer3 and layer4 are dilated.
 
     Raises:
         HarnessError: A proof failed, an image or a list is broken, the disk is full.
     """
     tensors = read_backbone(context.backbone, context.digest)
-    with session(config, context) as runner:
+    with session(config, context, context.digest) as runner:
+        # Here and not when training begins: mmengine would then initialise over what was loaded.
+        runner.model.init_weights()
         load_backbone(runner, tensors)
         prove_loaded(runner, tensors)
-        prove_pipeline(runner, tensors, context, pixels)
-        runner.interrupted = last_whole_checkpoint(context.previous, context.digest)
-        resumed_from = runner.interrupted.content["meta"]["epoch"] if runner.interrupted else 0
+        prove_pipeline(runner, tensors, context, pixels, dilated)
+        resumed_from = go_on_from(runner, context.previous, context.digest)
         runner.train()
-        prove_frozen(runner, tensors)
-        return Training(tuple((epoch, dict(metrics)) for epoch, metrics in evaluations(runner)), resumed_from)
+        if frozen:
+            prove_frozen(runner, tensors)
+        return Training(tuple((when, dict(metrics)) for when, metrics in evaluations(runner)), resumed_from)
+
+
+def go_on_from(runner: HarnessRunner, attempts: Sequence[Path], origin: str) -> int:
+    """Makes a runner go on from the last whole checkpoint of earlier attempts.
+
+    Args:
+        runner: The runner, before it trains.
+        attempts: Folders of earlier attempts, oldest first.
+        origin: What a checkpoint must have been trained from.
+
+    Returns:
+        Epochs or iterations that earlier attempts had trained; 0 where there is no checkpoint.
+    """
+    runner.interrupted = last_whole_checkpoint(attempts, origin)
+    if runner.interrupted is None:
+        return 0
+    meta = runner.interrupted.content["meta"]
+    return int(meta["iter"] if by_iteration(runner) else meta["epoch"])
 
 
 @contextlib.contextmanager
-def session(config: Mapping[str, Any], context: JobContext) -> Iterator[HarnessRunner]:
+def session(config: Mapping[str, Any], context: TrainingContext, origin: str) -> Iterator[HarnessRunner]:
     """A runner for one job, after which mmengine's global state is as it was.
+
+    Args:
+        config: The built config.
+        context: The job.
+        origin: What is trained from, for checkpoints: the digest of the backbone.
 
     mmengine keeps loggers, hubs, visualizers and scopes for ever under a name made of the second in which they were
     built; a second runner in the same process would meet them.
@@ -144,7 +191,7 @@ def session(config: Mapping[str, Any], context: JobContext) -> Iterator[HarnessR
     built = Config(_plain(config), format_python_code=False)
     built._cfg_dict["work_dir"] = str(context.attempt / WORK_FOLDER)
     built._cfg_dict["experiment_name"] = f"{context.protocol.name}-{uuid.uuid4().hex[:12]}"
-    built._cfg_dict[SESSION] = {"device": context.device, "digest": context.digest}
+    built._cfg_dict[SESSION] = {"device": context.device, "origin": origin}
     managers = (MMLogger, MessageHub, Visualizer, DefaultScope)
     before = [set(manager._instance_dict) for manager in managers]
     threads = torch.get_num_threads()
@@ -165,49 +212,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return type(value)(_plain(item) for item in value) if isinstance(value, (list, tuple)) else value
-
-
-def load_backbone(runner: HarnessRunner, tensors: Mapping[str, Tensor]) -> None:
-    """Loads the canonical tensors, all of them and no others; ``num_batches_tracked`` stays as built."""
-    backbone = runner.model.backbone
-    counters = {name: value for name, value in backbone.state_dict().items() if name.endswith("num_batches_tracked")}
-    backbone.load_state_dict({**counters, **tensors}, strict=True)
-
-
-def prove_loaded(runner: HarnessRunner, tensors: Mapping[str, Tensor]) -> None:
-    """First proof: the built model has the checkpoint's tensors.
-
-    Raises:
-        HarnessError: It has not.
-    """
-    prove_tensors(runner.model.backbone.state_dict(), tensors, "before training")
-
-
-def prove_pipeline(
-    runner: HarnessRunner, tensors: Mapping[str, Tensor], context: JobContext, pixels: PixelPipeline
-) -> None:
-    """Second proof: the fixed image through the runner's own test pipeline and network gives the reference features.
-
-    Raises:
-        HarnessError: It does not.
-    """
-    path = write_fixed_image(context.attempt)
-    dataset = runner.val_loop.dataloader.dataset
-    sample = dataset.pipeline({"img_path": str(path), "gt_label": 0, "sample_idx": 0})
-    if isinstance(sample, UnreadableImage):
-        raise sample.error()
-    model = runner.model.eval()
-    with torch.inference_mode():
-        maps = model.extract_feat(model.data_preprocessor(collate_readable([sample]), False)["inputs"])
-    expected = reference_feature_maps(tensors, pixels, context.input)
-    got = dict(zip(FEATURES, maps, strict=True))
-    prove_features(got, expected, context.numerics.precision, "the test pipeline")
-
-
-def prove_frozen(runner: HarnessRunner, tensors: Mapping[str, Tensor]) -> None:
-    """Third proof: training changed nothing in the backbone, running statistics included.
-
-    Raises:
-        HarnessError: It did.
-    """
-    prove_tensors(runner.model.backbone.state_dict(), tensors, "after training")

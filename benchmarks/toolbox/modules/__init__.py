@@ -1,15 +1,34 @@
-"""What the toolboxes lack, registered with them when this package is imported."""
+"""What the toolboxes lack, registered with them when this package is imported.
 
-from benchmarks.toolbox.modules.classifier import FeatureClassifier, FeatureMapsResNet
-from benchmarks.toolbox.modules.heads import MultiHead
-from benchmarks.toolbox.modules.hooks import KeepEvaluations, RefuseUnreadable, SetEpoch, SlimCheckpoint
-from benchmarks.toolbox.modules.images import ListedImages, ReadImage, UnreadableImage, collate_readable
-from benchmarks.toolbox.modules.metrics import MultiHeadAccuracy
-from benchmarks.toolbox.modules.transforms import PCALighting, SeedSample
+Everything is registered with mmengine itself, where all toolboxes look after their own names.
+"""
+
+from benchmarks.toolbox.ops import provide_ops
+
+# Before any toolbox is imported: mmdet would define stand-ins that fail when they are called, and mmpretrain imports it.
+provide_ops()
+
+from benchmarks.toolbox.modules.classifier import FeatureClassifier, FeatureMapsResNet  # noqa: E402
+from benchmarks.toolbox.modules.heads import AverageHead, MultiHead  # noqa: E402
+from benchmarks.toolbox.modules.hooks import KeepEvaluations, RefuseUnreadable, SeedIteration, SlimCheckpoint  # noqa: E402
+from benchmarks.toolbox.modules.images import ListedImages, ReadImage, UnreadableImage, collate_readable  # noqa: E402
+from benchmarks.toolbox.modules.metrics import (  # noqa: E402
+    CountDetections,
+    IntersectionOverUnion,
+    MultiHeadAccuracy,
+)
+from benchmarks.toolbox.modules.precision import AutocastOptimWrapper  # noqa: E402
+from benchmarks.toolbox.modules.samples import DrawnSamples, SeededBatches, SeededOrder  # noqa: E402
+from benchmarks.toolbox.modules.transforms import PCALighting  # noqa: E402
 
 __all__ = [
+    "AutocastOptimWrapper",
+    "AverageHead",
+    "CountDetections",
+    "DrawnSamples",
     "FeatureClassifier",
     "FeatureMapsResNet",
+    "IntersectionOverUnion",
     "KeepEvaluations",
     "ListedImages",
     "MultiHead",
@@ -17,8 +36,9 @@ __all__ = [
     "PCALighting",
     "ReadImage",
     "RefuseUnreadable",
-    "SeedSample",
-    "SetEpoch",
+    "SeedIteration",
+    "SeededBatches",
+    "SeededOrder",
     "SlimCheckpoint",
     "UnreadableImage",
     "collate_readable",

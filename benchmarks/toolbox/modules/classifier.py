@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+from mmengine.registry import MODELS
 from mmpretrain.models import ImageClassifier, ResNet
-from mmpretrain.registry import MODELS
 
 from benchmarks.toolbox.config import AUTOCAST
+
+IMAGES_AT_A_TIME = 256
+"""So many images of a batch go through the frozen backbone together: its memory does not grow with the batch."""
 
 
 @MODELS.register_module()
@@ -77,3 +81,18 @@ class FeatureClassifier(ImageClassifier):
         with torch.autocast(inputs.device.type, dtype=dtype, enabled=kind is not None):
             maps = self.backbone(inputs)
         return tuple(feature_map.float() for feature_map in maps)
+
+    def pooled(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What the head's classifiers see of a batch, by name of the classifier."""
+        parts = [self.head.pool(self.extract_feat(some)) for some in inputs.split(IMAGES_AT_A_TIME)]
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    def loss(self, inputs: torch.Tensor, data_samples: Sequence[Any]) -> dict[str, torch.Tensor]:
+        """Losses of the head on a batch."""
+        losses: dict[str, torch.Tensor] = self.head.loss(self.pooled(inputs), data_samples)
+        return losses
+
+    def predict(self, inputs: torch.Tensor, data_samples: Sequence[Any], **_: Any) -> list[Any]:
+        """The data samples of a batch with the head's scores in them."""
+        samples: list[Any] = self.head.predict(self.pooled(inputs), data_samples)
+        return samples

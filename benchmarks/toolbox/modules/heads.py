@@ -1,4 +1,7 @@
-"""One linear classifier on each feature map (``mmselfsup/models/heads/multi_cls_head.py`` of mmselfsup 0.x)."""
+"""Linear classifiers on a frozen backbone: one on each of several pooled feature maps, or one on the averaged last map.
+
+A head first pools, which has no parameters, and then classifies what was pooled.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 import torch
 from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
-from mmpretrain.registry import MODELS
+from mmengine.registry import MODELS
 from torch import nn
 from torch.nn import functional
 
@@ -19,9 +22,12 @@ from results.errors import HarnessError, did_you_mean
 SCORES = "head_scores"
 """Field of a data sample that holds what its heads say: float32 [heads, classes] on the CPU."""
 
+AVERAGE = "average"
+"""Name of the classifier on the averaged last feature map."""
+
 
 class GridHead(nn.Module):
-    """Grid pooling, BatchNorm over the channels, a linear classifier.
+    """BatchNorm over the channels, a linear classifier.
 
     Args:
         feature: ``feature1`` to ``feature5``.
@@ -31,21 +37,43 @@ class GridHead(nn.Module):
 
     def __init__(self, feature: str, classes: int, norm: Mapping[str, Any]) -> None:
         super().__init__()
-        self.feature = feature
         pool = GRID_POOLS[feature]
         self.norm: nn.Module = build_norm_layer(dict(norm), pool.channels)[1]
         self.linear = nn.Linear(pool.dimension, classes)
 
-    def forward(self, feature_map: torch.Tensor) -> torch.Tensor:
-        """Scores, float [n, classes], of a feature map, float [n, channels, h, w]."""
-        pooled = self.norm(grid_pool(self.feature, feature_map))
-        scores: torch.Tensor = self.linear(pooled.flatten(1))
+    def forward(self, pooled: torch.Tensor) -> torch.Tensor:
+        """Scores, float [n, classes], of a pooled feature map, float [n, channels, h, w]."""
+        scores: torch.Tensor = self.linear(self.norm(pooled).flatten(1))
         return scores
 
 
+class LinearHeads(BaseModule):
+    """Independent classifiers; the loss is the sum of their cross-entropies."""
+
+    def pool(self, maps: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
+        """What the classifiers see of the five feature maps, by name of the classifier."""
+        raise NotImplementedError
+
+    def forward(self, pooled: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Scores of every classifier, float [n, classes] by name, of what was pooled."""
+        raise NotImplementedError
+
+    def loss(self, pooled: Mapping[str, torch.Tensor], data_samples: Sequence[Any]) -> dict[str, torch.Tensor]:
+        """Mean cross-entropy of every classifier; mmengine adds those whose name holds ``loss``."""
+        labels = torch.cat([sample.gt_label for sample in data_samples])
+        return {f"loss_{name}": functional.cross_entropy(scores, labels) for name, scores in self(pooled).items()}
+
+    def predict(self, pooled: Mapping[str, torch.Tensor], data_samples: Sequence[Any]) -> list[Any]:
+        """Puts the scores of all classifiers into the data samples, as field :data:`SCORES`."""
+        scores = torch.stack(list(self(pooled).values()), dim=1).float().cpu()
+        for sample, rows in zip(data_samples, scores, strict=True):
+            sample.set_field(rows, SCORES)
+        return list(data_samples)
+
+
 @MODELS.register_module()
-class MultiHead(BaseModule):
-    """Independent classifiers on several feature maps; the loss is the sum of their cross-entropies.
+class MultiHead(LinearHeads):
+    """One classifier on each of several feature maps (mmselfsup 0.x ``mmselfsup/models/heads/multi_cls_head.py``).
 
     Args:
         features: Which feature maps.
@@ -64,26 +92,35 @@ class MultiHead(BaseModule):
                 raise HarnessError(f"unknown layer '{feature}'", "layers", did_you_mean(feature, GRID_POOLS))
         if pooling != "grid":
             raise HarnessError(f"unknown pooling '{pooling}'", "pooling", did_you_mean(pooling, ("grid",)))
-        self.features = tuple(features)
         self.heads = nn.ModuleDict({feature: GridHead(feature, classes, norm) for feature in features})
 
-    def forward(self, maps: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Scores of every classifier, float [n, classes] by feature.
-
-        Args:
-            maps: The five feature maps.
-        """
+    def pool(self, maps: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Grids of the feature maps, float [n, channels, h, w] by feature."""
         by_name = dict(zip(FEATURES, maps, strict=True))
-        return {feature: self.heads[feature](by_name[feature]) for feature in self.features}
+        return {feature: grid_pool(feature, by_name[feature]) for feature in self.heads}
 
-    def loss(self, maps: Sequence[torch.Tensor], data_samples: Sequence[Any]) -> dict[str, torch.Tensor]:
-        """Mean cross-entropy of every classifier; mmengine adds those whose name holds ``loss``."""
-        labels = torch.cat([sample.gt_label for sample in data_samples])
-        return {f"loss_{feature}": functional.cross_entropy(scores, labels) for feature, scores in self(maps).items()}
+    def forward(self, pooled: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Scores of every classifier, float [n, classes] by feature."""
+        return {feature: head(pooled[feature]) for feature, head in self.heads.items()}
 
-    def predict(self, maps: Sequence[torch.Tensor], data_samples: Sequence[Any]) -> list[Any]:
-        """Puts the scores of all classifiers into the data samples, as field :data:`SCORES`."""
-        scores = torch.stack(list(self(maps).values()), dim=1).float().cpu()
-        for sample, rows in zip(data_samples, scores, strict=True):
-            sample.set_field(rows, SCORES)
-        return list(data_samples)
+
+@MODELS.register_module()
+class AverageHead(LinearHeads):
+    """One classifier on the global average of the last feature map.
+
+    Args:
+        classes: Outputs.
+        init_cfg: mmengine's config of the initialisation.
+    """
+
+    def __init__(self, classes: int, init_cfg: Any = None) -> None:
+        super().__init__(init_cfg)
+        self.linear = nn.Linear(GRID_POOLS["feature5"].channels, classes)
+
+    def pool(self, maps: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
+        """``average``: float [n, 2048]."""
+        return {AVERAGE: maps[-1].mean(dim=(2, 3))}
+
+    def forward(self, pooled: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """``average``: scores, float [n, classes]."""
+        return {AVERAGE: self.linear(pooled[AVERAGE])}

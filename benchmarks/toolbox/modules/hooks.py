@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import torch
 from mmengine.hooks import Hook
-from mmpretrain.registry import HOOKS
+from mmengine.registry import HOOKS
 
 from benchmarks.toolbox.modules.images import UnreadableImage
-from benchmarks.toolbox.modules.transforms import SeedSample
 
 EVALUATIONS = "evaluations"
-"""Name under which the message hub, and so a checkpoint, keeps all evaluations: [[epoch, {metric: value}], ...]."""
+"""Name under which the message hub, and so a checkpoint, keeps all evaluations: [[progress, {metric: value}], ...]."""
+
+
+NETWORK = 1
+"""Tells what the network draws from what samples draw (:mod:`benchmarks.toolbox.modules.samples`)."""
+
+
+def progress(runner: Any) -> int:
+    """How far training is: iterations where it goes by iterations, else epochs."""
+    return int(runner.iter if by_iteration(runner) else runner.epoch)
+
+
+def by_iteration(runner: Any) -> bool:
+    """Whether training goes by iterations and not by epochs."""
+    return bool(runner.cfg["train_cfg"].get("type") == "IterBasedTrainLoop")
 
 
 @HOOKS.register_module()
@@ -32,41 +47,56 @@ class RefuseUnreadable(Hook):
 
 
 @HOOKS.register_module()
-class SetEpoch(Hook):
-    """Tells :class:`SeedSample` which epoch begins."""
-
-    def before_train_epoch(self, runner: Any) -> None:
-        """Sets the epoch, counted from 0."""
-        for transform in runner.train_dataloader.dataset.pipeline.transforms:
-            if isinstance(transform, SeedSample):
-                transform.set_epoch(runner.epoch)
-
-
-@HOOKS.register_module()
 class KeepEvaluations(Hook):
     """Keeps every evaluation, also over an interruption."""
 
     def before_train(self, runner: Any) -> None:
-        """Makes up for an evaluation that was cut off: a checkpoint is written before its epoch is evaluated."""
-        epoch, loop = runner.epoch, runner.train_loop
-        due = epoch > 0 and (epoch % loop.val_interval == 0 or epoch == loop.max_epochs)
-        if due and epoch not in [done for done, _ in evaluations(runner)]:
+        """Makes up for an evaluation that was cut off: a checkpoint is written before what it holds is evaluated."""
+        done, loop = progress(runner), runner.train_loop
+        if runner.val_loop is None:
+            return
+        end = loop.max_iters if by_iteration(runner) else loop.max_epochs
+        due = done > 0 and (done % loop.val_interval == 0 or done == end)
+        if due and done not in [when for when, _ in evaluations(runner)]:
             runner.val_loop.run()
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Keeps one evaluation under the number of epochs that were trained."""
-        kept = [*evaluations(runner), [runner.epoch, dict(metrics or {})]]
+        """Keeps one evaluation under the progress at which it was made."""
+        kept = [*evaluations(runner), [progress(runner), plain_numbers(metrics or {})]]
         runner.message_hub.update_info(EVALUATIONS, kept)
 
 
+def plain_numbers(metrics: dict[str, Any]) -> dict[str, float]:
+    """Metrics as Python floats; numpy's would not pass the restricted reader of checkpoints."""
+    return {name: float(value) for name, value in metrics.items()}
+
+
 def evaluations(runner: Any) -> list[list[Any]]:
-    """All evaluations of a runner so far, ``[epochs trained, {metric: value}]``, oldest first."""
+    """All evaluations of a runner so far, ``[progress, {metric: value}]``, oldest first."""
     return list(runner.message_hub.runtime_info.get(EVALUATIONS, []))
 
 
 @HOOKS.register_module()
+class SeedIteration(Hook):
+    """Makes what is random in the network a function of (seed, iteration), so that a resumed job draws the same.
+
+    Args:
+        seed: Seed of the job, from 0 on.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Seeds all generators of this process; the batch is there already."""
+        words = np.random.SeedSequence((self.seed, runner.iter, NETWORK)).generate_state(2, np.uint64)
+        np.random.seed(int(words[0]) % 2**32)
+        torch.manual_seed(int(words[1]) % 2**63)
+
+
+@HOOKS.register_module()
 class SlimCheckpoint(Hook):
-    """Leaves all of the message hub but the evaluations out of checkpoints.
+    """Leaves all of the message hub but the evaluations out of checkpoints, and what the toolbox says of the data.
 
     The rest is set anew at every start, or is the history of logged numbers, which grows with every iteration. What
     remains is tensors and plain values, which the restricted loader takes without any further permission.
@@ -80,3 +110,4 @@ class SlimCheckpoint(Hook):
             "runtime_info": {EVALUATIONS: kept},
             "resumed_keys": {EVALUATIONS: True},
         }
+        checkpoint["meta"].pop("dataset_meta", None)

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from mmengine.dataset import default_collate
-from mmengine.registry import FUNCTIONS
+from mmcv.transforms import LoadImageFromFile
+from mmengine.dataset import default_collate, pseudo_collate
+from mmengine.registry import DATASETS, FUNCTIONS, TRANSFORMS
 from mmpretrain.datasets import BaseDataset
-from mmpretrain.datasets.transforms import LoadImageFromFile
-from mmpretrain.registry import DATASETS, TRANSFORMS
 
 from benchmarks.datasets.layout import read_split
 from results.errors import HarnessError
@@ -41,7 +40,7 @@ class UnreadableImage:
         )
 
 
-class _Unreadable(Exception):
+class Unreadable(Exception):
     """Carries an :class:`UnreadableImage` out of the pipeline, within one process."""
 
     def __init__(self, image: UnreadableImage) -> None:
@@ -59,7 +58,7 @@ class ReadImage(LoadImageFromFile):
             return super().transform(results)
         except (OSError, AssertionError, cv2.error) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else "no image, or a broken one"
-            raise _Unreadable(UnreadableImage(str(results["img_path"]), reason)) from error
+            raise Unreadable(UnreadableImage(str(results["img_path"]), reason)) from error
 
 
 @DATASETS.register_module()
@@ -99,18 +98,16 @@ class ListedImages(BaseDataset):
         labels = images.labels.tolist()
         return [{"img_path": str(path), "gt_label": label} for path, label in zip(images.paths, labels, strict=True)]
 
-    def prepare_data(self, idx: int) -> Any:
-        """The sample through the pipeline, or what stands in for it."""
-        try:
-            return super().prepare_data(idx)
-        except _Unreadable as error:
-            return error.image
-
 
 @FUNCTIONS.register_module()
-def collate_readable(samples: Sequence[Any]) -> Any:
-    """Collates as mmengine does, or gives the first image that cannot be read."""
+def collate_readable(samples: Sequence[Any], stack: bool = True) -> Any:
+    """Collates as mmengine does, or gives the first image that cannot be read.
+
+    Args:
+        samples: What the data set gave.
+        stack: Whether images of one size become one tensor; else a list.
+    """
     for sample in samples:
         if isinstance(sample, UnreadableImage):
             return sample
-    return default_collate(samples)
+    return default_collate(samples) if stack else pseudo_collate(samples)

@@ -1,4 +1,4 @@
-"""Top-1 and top-5 of several classifiers, unrounded."""
+"""Metrics that the toolboxes lack: top-1 and top-5 of several classifiers, mIoU unrounded, the number of detections."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from mmengine.evaluator import BaseMetric
-from mmpretrain.registry import METRICS
+from mmengine.registry import METRICS
+from mmseg.evaluation import IoUMetric
 
 from benchmarks.toolbox.modules.heads import SCORES
 
@@ -65,3 +67,34 @@ class MultiHeadAccuracy(BaseMetric):
             metrics[feature] = 100.0 * int((ranks[:, column] < 1).sum()) / len(ranks)
             metrics[f"{feature}_top{TOP}"] = 100.0 * int((ranks[:, column] < TOP).sum()) / len(ranks)
         return metrics
+
+
+@METRICS.register_module()
+class CountDetections(BaseMetric):
+    """``detections``: how many objects a detector found in all images; mmdet's metrics say nothing where it is none."""
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Takes one batch."""
+        self.results.extend(len(sample["pred_instances"]["scores"]) for sample in data_samples)
+
+    def compute_metrics(self, results: Sequence[int]) -> dict[str, float]:
+        """The sum."""
+        return {"detections": float(sum(results))}
+
+
+@METRICS.register_module()
+class IntersectionOverUnion(IoUMetric):
+    """mmsegmentation's mIoU in percent, which it rounds to two decimals, unrounded.
+
+    Classes that neither the images nor the predictions hold are left out of the mean. Without any, it is NaN.
+    """
+
+    def compute_metrics(self, results: Sequence[Any]) -> dict[str, float]:
+        """``mIoU``, over all images.
+
+        Args:
+            results: Of each image intersection, union, pixels predicted and pixels labelled, float [classes] each.
+        """
+        intersection, union = (torch.stack(part).sum(dim=0).double() for part in list(zip(*results, strict=True))[:2])
+        present = union > 0
+        return {"mIoU": 100.0 * float((intersection[present] / union[present]).mean())}

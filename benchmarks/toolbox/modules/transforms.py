@@ -1,48 +1,12 @@
-"""Transforms of training pipelines: the seed of a sample, and PCA lighting."""
+"""Transforms that training pipelines need and the toolboxes lack."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from mmpretrain.registry import TRANSFORMS
-
-
-@TRANSFORMS.register_module()
-class SeedSample:
-    """Makes the randomness of a sample a function of (seed, epoch, index, view).
-
-    First transform of every training pipeline. What follows draws from Python's, numpy's and torch's generators, so
-    that neither the number of workers nor their order, neither batches nor a resumed job change a sample.
-
-    Args:
-        seed: Seed of the job, from 0 on.
-        view: Number of the view, where a sample has several.
-    """
-
-    def __init__(self, seed: int, view: int = 0) -> None:
-        self.seed = seed
-        self.view = view
-        # In shared memory, because persistent workers keep the copy of the pipeline that they started with.
-        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
-
-    def set_epoch(self, epoch: int) -> None:
-        """Says which epoch is trained, to this process and to its workers."""
-        self._epoch.fill_(epoch)
-
-    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Seeds the generators of this process; the sample stays as it is."""
-        words = np.random.SeedSequence(
-            (self.seed, int(self._epoch.item()), results["sample_idx"], self.view)
-        ).generate_state(3, np.uint64)
-        random.seed(int(words[0]))
-        np.random.seed(int(words[1]) % 2**32)
-        # Only the CPU's generator: torch.manual_seed would also touch the GPUs'.
-        torch.default_generator.manual_seed(int(words[2]))
-        return results
+from mmengine.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()

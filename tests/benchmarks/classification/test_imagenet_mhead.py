@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.toolbox.multi_head import evaluation_pixels
 
 from benchmarks.base import Batch
 from benchmarks.catalogue import find_benchmark
 from benchmarks.classification.imagenet_mhead import ImagenetMhead
 from benchmarks.datasets.layout import read_split
 from benchmarks.toolbox.modules import SeedSample
-from benchmarks.toolbox.multi_head import evaluation_pixels
 from results.record import DataStamp, MetricValue
 
 LAYERS = [f"feature{number}" for number in range(1, 6)]

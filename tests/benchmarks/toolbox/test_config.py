@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.toolbox.multi_head import multi_head_config
 
 from benchmarks.base import Numerics
 from benchmarks.classification.imagenet_mhead import ImagenetMhead
 from benchmarks.input_convention import input_convention
 from benchmarks.toolbox import multi_head
 from benchmarks.toolbox.config import config_digest, preprocessor, refuse_weights, shipped_config
-from benchmarks.toolbox.multi_head import multi_head_config
 from results.errors import HarnessError
 
 FROZEN_DIGEST = "d9ec787befb12044f7fddbff230488770cd1119199e2e3bf68fb4b457daedd86"

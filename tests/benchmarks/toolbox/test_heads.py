@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from benchmarks.toolbox.multi_head import multi_head_config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
 from mmpretrain.registry import MODELS
@@ -17,7 +18,6 @@ from benchmarks.input_convention import input_convention
 from benchmarks.pooling import GRID_POOLS
 from benchmarks.toolbox.modules import FeatureClassifier, MultiHead
 from benchmarks.toolbox.modules.heads import SCORES
-from benchmarks.toolbox.multi_head import multi_head_config
 from results.errors import HarnessError
 
 CLASSES = 4

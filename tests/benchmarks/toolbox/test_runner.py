@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from benchmarks.toolbox.multi_head import evaluation_pixels, multi_head_config
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 
@@ -14,7 +15,6 @@ from benchmarks.backbone import read_backbone
 from benchmarks.base import JobContext
 from benchmarks.input_convention import CONVENTIONS, input_convention
 from benchmarks.toolbox import runner as toolbox
-from benchmarks.toolbox.multi_head import evaluation_pixels, multi_head_config
 from benchmarks.toolbox.runner import Training, train_frozen
 from results.errors import HarnessError
 

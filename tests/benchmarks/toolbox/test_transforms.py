@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from benchmarks.toolbox.multi_head import training_pipeline
 from mmengine.runner import Runner
 from PIL import Image
 from torchvision import transforms
@@ -14,7 +15,6 @@ from torchvision import transforms
 from benchmarks.classification.imagenet_mhead import ImagenetMhead
 from benchmarks.protocol import Protocol
 from benchmarks.toolbox.modules import PCALighting, SeedSample, collate_readable
-from benchmarks.toolbox.multi_head import training_pipeline
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,159 @@
+"""What the linear evaluations share: training classifiers on a frozen backbone, and the last epoch's accuracies."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from benchmarks.base import Batch, Benchmark, JobContext, Outcome, Resources
+from benchmarks.protocol import Field, Protocol
+from results.record import Column, MetricValue
+
+HEAD = "mmselfsup 0.x mmselfsup/models/heads/multi_cls_head.py"
+POOLING = "mmselfsup 0.x mmselfsup/models/utils/multi_pooling.py, pool type specified"
+TORCHVISION = "torchvision transforms.RandomResizedCrop, its defaults"
+DECODER = "mmselfsup 0.x mmselfsup/datasets/data_sources/base.py"
+
+
+class LinearEvaluation(Benchmark):
+    """A benchmark that trains linear classifiers on a frozen backbone."""
+
+    group: ClassVar[str] = "classification"
+    random: ClassVar[bool] = True
+    hours: ClassVar[float]
+    """Rough hours of the full protocol on one GPU that four workers feed."""
+
+    @abstractmethod
+    def evaluated(self, protocol: Protocol) -> Mapping[str, str]:
+        """The evaluator's name of every metric."""
+
+    def resources(self, protocol: Protocol) -> Resources:
+        """One GPU; hours grow with the epochs."""
+        return Resources(gpus=1, hours=self.hours * protocol["epochs"] / self.table["epochs"].value)
+
+    def check(self, protocol: Protocol) -> None:
+        """Refuses batches, pixels, layers and words that the config could not follow."""
+        from benchmarks.toolbox.frozen import check
+
+        check(protocol)
+
+    def batch(self, protocol: Protocol) -> Batch:
+        """One process sees the whole batch, and so does a BatchNorm in a head."""
+        trained_norm = "head_norm" in protocol.fields
+        return Batch(effective=protocol["batch_size"], batch_norm=protocol["batch_size"] if trained_norm else None)
+
+    def details(self, protocol: Protocol, metrics: Mapping[str, float]) -> Mapping[str, Any]:
+        """What else follows from the last evaluation."""
+        return {}
+
+    def run(self, context: JobContext) -> Outcome:
+        """Trains the classifiers and takes the accuracies after the last epoch.
+
+        Raises:
+            HarnessError: A proof failed; an image, a list or the protocol is bad; the disk is full.
+        """
+        from benchmarks.toolbox.config import AUTOCAST, config_digest
+        from benchmarks.toolbox.frozen import evaluation_pixels, frozen_config
+        from benchmarks.toolbox.runner import train
+
+        protocol = context.protocol
+        config = frozen_config(context, self.data)
+        training = train(config, context, evaluation_pixels(protocol), frozen=True)
+        last = training.last(protocol["epochs"])
+        names = self.evaluated(protocol)
+        return Outcome(
+            metrics={metric: MetricValue(last[name]) for metric, name in names.items()},
+            details={
+                **self.details(protocol, last),
+                "autocast": AUTOCAST.get((context.numerics.precision, context.device), "none"),
+                "resumed_from_epoch": training.resumed_from,
+            },
+            curves={
+                "epochs": [epoch for epoch, _ in training.evaluations],
+                **{metric: [found[name] for _, found in training.evaluations] for metric, name in names.items()},
+            },
+            config_digest=config_digest(config),
+        )
+
+
+class MultiHeadEvaluation(LinearEvaluation):
+    """Feature1 to Feature5: a classifier on each of five feature maps, as mmselfsup 0.x measured them."""
+
+    def columns(self, protocol: Protocol) -> tuple[Column, ...]:
+        """Top-1 of every layer in the main table; top-5 in one that pages do not show."""
+        layers = protocol["layers"]
+        return (
+            *(Column(layer, layer.capitalize(), 2) for layer in layers),
+            *(Column(f"{layer}_top5", f"{layer.capitalize()} top-5", 2, "hidden") for layer in layers),
+        )
+
+    def evaluated(self, protocol: Protocol) -> Mapping[str, str]:
+        """Metrics bear the evaluator's names."""
+        return {column.metric: column.metric for column in self.columns(protocol)}
+
+    def details(self, protocol: Protocol, metrics: Mapping[str, float]) -> Mapping[str, Any]:
+        """The layer with the highest top-1."""
+        return {"best_layer": max(protocol["layers"], key=lambda layer: metrics[layer])}
+
+
+def multi_head_fields(config: str) -> dict[str, Field]:
+    """Fields of the classifiers and of their optimiser, which are the same on all data sets.
+
+    Args:
+        config: The reference's config, as a source.
+    """
+    return {
+        "layers": Field(("feature1", "feature2", "feature3", "feature4", "feature5"), f"{config}, in_indices 0 to 4"),
+        "pooling": Field("grid", POOLING),
+        "head_norm": Field("SyncBN", HEAD),
+        "head_norm_affine": Field(False, HEAD),
+        "head_norm_momentum": Field(0.1, "torch BatchNorm's default"),
+        "head_norm_epsilon": Field(1e-5, "torch BatchNorm's default"),
+        "init_std": Field(0.01, HEAD),
+        "init_bias": Field(0.0, HEAD),
+        "optimizer": Field("SGD", config),
+        "learning_rate": Field(0.01, config),
+        "momentum": Field(0.9, config),
+        "weight_decay": Field(1e-4, config),
+        "nesterov": Field(True, config),
+        "schedule": Field("step", config),
+        "gamma": Field(0.1, config),
+        "batch_size": Field(256, f"{config}, 8 ranks of 32"),
+        "ranks": Field(8, config),
+        "batch_size_per_rank": Field(32, config),
+        "evaluation_interval": Field(10, config),
+    }
+
+
+def pixel_fields(pipeline: str) -> dict[str, Field]:
+    """Fields of reading and of the test pipeline, which all linear evaluations share.
+
+    Args:
+        pipeline: The reference's config of the data, as a source.
+    """
+    return {
+        "workers": Field(4, pipeline),
+        "decoder": Field("cv2", DECODER),
+        "crop": Field(224, pipeline),
+        "short_edge": Field(256, pipeline),
+        "interpolation": Field("bilinear", pipeline),
+        "flip": Field(0.5, pipeline),
+    }
+
+
+RANDOM_RESIZED_CROP = {
+    "crop_area": Field((0.08, 1.0), TORCHVISION),
+    "crop_aspect": Field((3 / 4, 4 / 3), TORCHVISION),
+}
+"""Fields of random resized crops."""
+
+SMOKE = {
+    "batch_size": 32,
+    "ranks": 1,
+    "batch_size_per_rank": 32,
+    "workers": 0,
+    "crop": 64,
+    "short_edge": 73,
+}
+"""What the smoke profile of every linear evaluation replaces beside the epochs."""
