@@ -151,7 +151,7 @@ def training_loader(
     }
 
 
-def test_loader(
+def evaluation_loader(
     dataset: Mapping[str, Any], protocol: Protocol, batch_size: int = 1, stack: bool = False
 ) -> dict[str, Any]:
     """Loader of test images in the order of their list."""

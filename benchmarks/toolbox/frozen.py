@@ -1,8 +1,8 @@
 """The config of linear evaluation: linear classifiers on a frozen ResNet-50.
 
 What stands in the protocol is built: with ``layers`` a classifier on each pooled feature map, else one on the averaged
-last map; with ``brightness`` colour jitter; with ``lighting_std`` PCA lighting; with ``crop_area`` random resized crops,
-else random crops out of a centred square.
+last map; with ``brightness`` colour jitter; with ``lighting_std`` PCA lighting; with ``crop_area`` random resized crops
+and without it random crops out of a centred square.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from benchmarks.base import JobContext, PixelPipeline
 from benchmarks.pooling import GRID_POOLS
 from benchmarks.protocol import Protocol, contradiction
 from benchmarks.toolbox.config import (
+    evaluation_loader,
     network_numerics,
     normalisation,
     refuse_weights,
     shipped_config,
-    test_loader,
     training_loader,
     use_hooks,
     use_runtime,
@@ -86,7 +86,7 @@ def frozen_config(context: JobContext, data: str) -> dict[str, Any]:
     train = {**images, "split": "train", "pipeline": training_pipeline(protocol)}
     test = {**images, "split": "val", "pipeline": evaluation_pipeline(protocol), "test_mode": True}
     config["train_dataloader"] = training_loader(train, protocol, seed, stack=True)
-    config["val_dataloader"] = test_loader(test, protocol, min(protocol["batch_size"], TEST_BATCH), stack=True)
+    config["val_dataloader"] = evaluation_loader(test, protocol, min(protocol["batch_size"], TEST_BATCH), stack=True)
     config["val_evaluator"] = {"type": "MultiHeadAccuracy", "features": list(classifiers(protocol))}
     _schedule(config, protocol)
     use_hooks(config, by_epoch=True, checkpoint_every=1, seed=seed)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import importlib.machinery
 import importlib.util
-import math
 import sys
 import types
 from collections.abc import Callable
@@ -41,8 +40,8 @@ TOO_EARLY = ("mmcv.ops", "mmdet.models", "mmseg.models")
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int = 0) -> Tensor:
     """Non-maximum suppression.
 
-    Of equal scores the box that comes first is kept first, so that the result is a function of the input alone. Compiled
-    mmcv sorts without that promise, and torchvision keeps it without making it.
+    Of equal scores the box that comes first is kept first, so that the result is a function of the input alone.
+    Compiled mmcv sorts without that promise, and torchvision's documentation makes none.
 
     Args:
         boxes: Float [n, 4] as x1, y1, x2, y2.
@@ -76,9 +75,9 @@ def softnms(
     method: int,
     offset: int,
 ) -> Tensor:
-    """Soft non-maximum suppression (Bodla et al. 2017, arXiv:1704.04503): overlapping boxes lose score instead of going.
+    """Soft non-maximum suppression (Bodla et al. 2017, arXiv:1704.04503): a box that overlaps loses score.
 
-    Of equal scores the box that comes first is taken first. The first of all is taken whatever its score.
+    Of equal scores the box that comes first is taken first. The best of all is kept whatever its score.
 
     Args:
         boxes: Float [n, 4] as x1, y1, x2, y2.
@@ -94,20 +93,20 @@ def softnms(
         int64 [kept], indices into ``boxes`` in the order of ``dets``.
     """
     corners, remaining = _whole(boxes), _whole(scores).clone()
-    left = torch.ones(len(corners), dtype=torch.bool, device=corners.device)
+    left = torch.arange(len(corners), device=corners.device)
     kept: list[int] = []
-    while left.any():
-        best = int(remaining.masked_fill(~left, -math.inf).argmax())
-        left[best] = False
+    while len(left):
+        best = int(left[remaining[left].argmax()])
         dets[len(kept), :4], dets[len(kept), 4] = boxes[best], remaining[best]
         kept.append(best)
-        overlap = _overlaps(corners[best], corners, offset)
+        left = left[left != best]
+        overlap = _overlaps(corners[best], corners[left], offset)
         if method == GAUSSIAN:
             factor = torch.exp(-overlap.square() / sigma)
         else:
             factor = torch.where(overlap >= iou_threshold, 1 - overlap if method == LINEAR else 0.0, 1.0)
-        remaining = torch.where(left, remaining * factor, remaining)
-        left &= remaining >= min_score
+        remaining[left] *= factor
+        left = left[remaining[left] >= min_score]
     return torch.tensor(kept, dtype=torch.long, device=boxes.device)
 
 
@@ -238,7 +237,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 
 
 def operations() -> tuple[str, ...]:
-    """mmcv's names of the operations that are supplied."""
+    """Names the operations that are supplied, as mmcv does."""
     return tuple(OPERATIONS)
 
 
@@ -281,7 +280,7 @@ class SuppliedOperations(types.ModuleType):
 def provide_ops() -> str:
     """Makes mmcv's operations available; to be called before anything imports ``mmcv.ops``, as mmdet does.
 
-    mmpretrain's models import mmdet's, which define stand-ins that fail where they find no operations, and keep them.
+    Where mmdet's models find none, they keep stand-ins that fail when called; mmpretrain's models import them.
 
     Returns:
         ``compiled`` where mmcv brings its own, which are left alone, or ``torchvision``.
@@ -293,9 +292,7 @@ def provide_ops() -> str:
     if present is None and importlib.util.find_spec(EXTENSION) is not None:
         return "compiled"
     if present is None:
-        early = [
-            name for name in sys.modules if name in TOO_EARLY or name.startswith(tuple(f"{m}." for m in TOO_EARLY))
-        ]
+        early = [name for name in sys.modules if name.startswith(TOO_EARLY)]
         if early:
             raise RuntimeError(f"provide_ops must be called before {early[0]} is imported: it found no operations")
         present = SuppliedOperations()

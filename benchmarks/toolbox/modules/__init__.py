@@ -5,7 +5,7 @@ Everything is registered with mmengine itself, where all toolboxes look after th
 
 from benchmarks.toolbox.ops import provide_ops
 
-# Before any toolbox is imported: mmdet would define stand-ins that fail when they are called, and mmpretrain imports it.
+# Before any toolbox is imported: mmdet would define stand-ins that fail when called, and mmpretrain imports mmdet.
 provide_ops()
 
 from benchmarks.toolbox.modules.classifier import FeatureClassifier, FeatureMapsResNet  # noqa: E402
