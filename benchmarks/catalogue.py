@@ -23,6 +23,10 @@ BUILT_IN = (
     "benchmarks.classification.places205_mhead:Places205Mhead",
     "benchmarks.classification.inaturalist2018_mhead:Inaturalist2018Mhead",
     "benchmarks.classification.imagenet_knn:ImagenetKnn",
+    "benchmarks.detection.voc0712_faster_rcnn:Voc0712FasterRcnn",
+    "benchmarks.detection.coco_mask_rcnn:CocoMaskRcnn",
+    "benchmarks.segmentation.voc12aug_fcn:Voc12augFcn",
+    "benchmarks.segmentation.cityscapes_fcn:CityscapesFcn",
 )
 
 GROUPS = ("classification", "detection", "segmentation")

@@ -39,9 +39,12 @@ RECORDED_PACKAGES = (
     "pillow",
     "opencv-python-headless",
     "scikit-learn",
+    "pycocotools",
     "onedl-mmengine",
     "onedl-mmcv",
     "onedl-mmpretrain",
+    "onedl-mmdetection",
+    "onedl-mmsegmentation",
 )
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -272,8 +275,12 @@ def _device_name(device: str) -> str:
 @contextlib.contextmanager
 def _signals_interrupt() -> Iterator[None]:
     """SIGTERM and SIGINT become :class:`Interrupted`, once; a second one is ignored while the first is handled."""
+    owner = os.getpid()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != owner:
+            # A worker that a toolbox forked, and now ends; it must neither work on nor talk of it.
+            os._exit(128 + number)
         for each in handled:
             signal.signal(each, signal.SIG_IGN)
         raise Interrupted

@@ -159,14 +159,9 @@ def roi_align_forward(
     if rois.numel() == 0:
         return
     values = _whole(input)
+    corners = rois.to(values.dtype)
     pooled = torch.ops.torchvision.roi_align(
-        values,
-        rois.to(values.dtype),
-        float(spatial_scale),
-        int(aligned_height),
-        int(aligned_width),
-        int(sampling_ratio),
-        bool(aligned),
+        values, corners, spatial_scale, aligned_height, aligned_width, sampling_ratio, aligned
     )
     with torch.no_grad():
         output.copy_(pooled)
@@ -206,16 +201,10 @@ def roi_align_backward(
     _refuse_maxima(pool_mode)
     if rois.numel() == 0:
         return
-    values = _whole(grad_output)
+    values = _whole(grad_output).contiguous()
+    corners = rois.to(values.dtype)
     gradient = torch.ops.torchvision._roi_align_backward(
-        values.contiguous(),
-        rois.to(values.dtype),
-        float(spatial_scale),
-        int(aligned_height),
-        int(aligned_width),
-        *grad_input.shape,
-        int(sampling_ratio),
-        bool(aligned),
+        values, corners, spatial_scale, aligned_height, aligned_width, *grad_input.shape, sampling_ratio, aligned
     )
     grad_input.copy_(gradient)
 

@@ -66,8 +66,9 @@ class ToAttemptLog(logging.Handler):
     """Hands what mmengine logs to this package's logger, which writes into the attempt's log."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hands one record on."""
-        LOGGER.handle(record)
+        """Hands one record on, if it is more than a toolbox's talk of what it builds."""
+        if record.levelno >= logging.INFO:
+            LOGGER.handle(record)
 
 
 class HarnessRunner(Runner):

@@ -1,0 +1,72 @@
+"""Detection on Pascal VOC: Faster R-CNN with the C4 feature map, trained on VOC2007 and VOC2012 trainval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from benchmarks.base import JobContext
+from benchmarks.detection.detector import SMOKE, Detector, detector_fields
+from benchmarks.protocol import Field, Protocol
+from results.record import Column
+
+CONFIG = "mmselfsup 0.x configs/benchmarks/mmdetection/voc0712/faster_rcnn_r50_c4_mstrain_24k_voc0712.py"
+TOOLBOX = "mmdetection 2.x configs/_base_/models/faster_rcnn_r50_caffe_c4.py and datasets/voc0712.py"
+EVALUATION = "mmdetection 2.x mmdet/datasets/voc.py: 11 points, widths that count the last pixel"
+
+
+class Voc0712FasterRcnn(Detector):
+    """AP50 on VOC2007 test, as MoCo set the protocol up and mmselfsup 0.x measured it."""
+
+    name: ClassVar[str] = "voc0712_faster_rcnn"
+    title: ClassVar[str] = "Faster R-CNN C4 on VOC2007+2012"
+    data: ClassVar[str] = "voc0712_detection"
+    version: ClassVar[int] = 1
+    length: ClassVar[str] = "iterations"
+    hours: ClassVar[float] = 70
+    evaluated: ClassVar[Mapping[str, str]] = {"AP50": "pascal_voc/mAP"}
+    table: ClassVar[Mapping[str, Field]] = {
+        **detector_fields(CONFIG, TOOLBOX),
+        "classes": Field(20, "Everingham et al. 2010, The PASCAL VOC Challenge"),
+        "extra_norm": Field(True, f"{CONFIG}: ResLayerExtraNorm, one SyncBN after layer4 in the head of the regions"),
+        "anchor_scales": Field((2, 4, 8, 16, 32), TOOLBOX),
+        "anchor_strides": Field((16,), TOOLBOX),
+        "rpn_allowed_border": Field(0, TOOLBOX),
+        "train_proposals_before_nms": Field(12_000, TOOLBOX),
+        "train_proposals": Field(2000, TOOLBOX),
+        "test_proposals_before_nms": Field(6000, TOOLBOX),
+        "roi_match_low_quality": Field(False, TOOLBOX),
+        "short_edges": Field(tuple(range(480, 801, 32)), CONFIG),
+        "iterations": Field(24_000, CONFIG),
+        "milestones": Field((18_000, 22_000), CONFIG),
+        "warmup_iterations": Field(100, CONFIG),
+        "evaluation_interval": Field(2000, CONFIG),
+        "checkpoint_interval": Field(2000, "the same as the evaluation's; the number does not depend on it"),
+        "iou": Field(0.5, EVALUATION),
+        "average_precision": Field("11points", EVALUATION),
+    }
+    smoke: ClassVar[Mapping[str, Any]] = {
+        **SMOKE,
+        "iterations": 12,
+        "milestones": (9, 11),
+        "evaluation_interval": 12,
+        "checkpoint_interval": 4,
+        "train_proposals_before_nms": 400,
+        "train_proposals": 100,
+    }
+
+    def columns(self, protocol: Protocol) -> tuple[Column, ...]:
+        """AP50 alone."""
+        return (Column("AP50", "AP50", 2),)
+
+    def classes(self, context: JobContext) -> Sequence[str]:
+        """The classes that VOC2007 has lists of."""
+        from benchmarks.datasets.layout import class_names
+
+        return class_names(self.data, context.data_root)
+
+    def config(self, context: JobContext, classes: Sequence[str]) -> dict[str, Any]:
+        """The built config."""
+        from benchmarks.toolbox.detection import faster_rcnn_config
+
+        return faster_rcnn_config(context, classes)
