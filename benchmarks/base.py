@@ -63,6 +63,10 @@ class Resources:
     hours: float
 
 
+SMOKE_RESOURCES = Resources(gpus=1, hours=0.02)
+"""What a job that trains asks for at smoke size."""
+
+
 @dataclasses.dataclass(frozen=True)
 class PixelPipeline:
     """From an image file to the pixels that the input convention is applied to. Steps in this order.

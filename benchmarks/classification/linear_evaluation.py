@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from benchmarks.base import Batch, Benchmark, JobContext, Outcome, Resources
+from benchmarks.base import SMOKE_RESOURCES, Batch, Benchmark, JobContext, Outcome, Resources
 from benchmarks.protocol import Field, Protocol
 from results.record import Column, MetricValue
 
@@ -30,6 +30,8 @@ class LinearEvaluation(Benchmark):
 
     def resources(self, protocol: Protocol) -> Resources:
         """One GPU; hours grow with the epochs."""
+        if protocol.profile == "smoke":
+            return SMOKE_RESOURCES
         return Resources(gpus=1, hours=self.hours * protocol["epochs"] / self.table["epochs"].value)
 
     def check(self, protocol: Protocol) -> None:

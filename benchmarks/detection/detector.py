@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from benchmarks.base import Batch, Benchmark, JobContext, Outcome, Resources
+from benchmarks.base import SMOKE_RESOURCES, Batch, Benchmark, JobContext, Outcome, Resources
 from benchmarks.protocol import Field, Protocol
 from results.record import MetricValue
 
@@ -40,6 +40,8 @@ class Detector(Benchmark):
 
     def resources(self, protocol: Protocol) -> Resources:
         """One GPU; hours grow with the length of training."""
+        if protocol.profile == "smoke":
+            return SMOKE_RESOURCES
         return Resources(gpus=1, hours=self.hours * protocol[self.length] / self.table[self.length].value)
 
     def check(self, protocol: Protocol) -> None:

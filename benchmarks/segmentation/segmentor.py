@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from typing import Any, ClassVar
 
-from benchmarks.base import Batch, Benchmark, JobContext, Outcome, Resources
+from benchmarks.base import SMOKE_RESOURCES, Batch, Benchmark, JobContext, Outcome, Resources
 from benchmarks.protocol import Field, Protocol
 from results.record import Column, MetricValue
 
@@ -29,6 +29,8 @@ class Segmentor(Benchmark):
 
     def resources(self, protocol: Protocol) -> Resources:
         """One GPU; hours grow with the iterations."""
+        if protocol.profile == "smoke":
+            return SMOKE_RESOURCES
         return Resources(gpus=1, hours=self.hours * protocol["iterations"] / self.table["iterations"].value)
 
     def check(self, protocol: Protocol) -> None:

@@ -117,8 +117,6 @@ def faster_rcnn_config(context: JobContext, classes: Sequence[str]) -> dict[str,
         "type": "IterBasedTrainLoop",
         "max_iters": iterations,
         "val_interval": interval,
-        # The sampler begins where the checkpoint ended; nothing has to be read and thrown away.
-        "fast_forward_on_resume": True,
     }
     _use_schedule(config, context, by_epoch=False, checkpoint_every=protocol["checkpoint_interval"])
     return config

@@ -32,10 +32,8 @@ BASES = {
 """Configs of mmpretrain that everything below is laid over."""
 
 CHOICES = {
-    "pooling": ("grid", "global_average"),
     "head_norm": ("SyncBN", "BN"),
     "optimizer": ("SGD", "LARS"),
-    "schedule": ("step", "cosine"),
     "decoder": ("cv2", "pillow"),
     "interpolation": ("bilinear",),
 }
@@ -59,7 +57,7 @@ def frozen_config(context: JobContext, data: str) -> dict[str, Any]:
         data: Name of the data set.
 
     Returns:
-        Nested plain dicts, ready for :func:`benchmarks.toolbox.runner.train_frozen`.
+        Nested plain dicts, ready for :func:`benchmarks.toolbox.runner.train`.
 
     Raises:
         HarnessError: The fields of the protocol contradict each other.
@@ -226,7 +224,14 @@ def check(protocol: Protocol) -> None:
     """
     protocol.require_positive("epochs", "batch_size", "crop", "short_edge", "evaluation_interval")
     protocol.require_ranks()
-    protocol.require_choices(CHOICES)
+    several = "layers" in protocol.fields
+    protocol.require_choices(
+        {
+            **CHOICES,
+            "pooling": ("grid",) if several else ("global_average",),
+            "schedule": ("step",) if "milestones" in protocol.fields else ("cosine",),
+        }
+    )
     if protocol["crop"] > protocol["short_edge"]:
         raise contradiction(
             protocol,
@@ -236,8 +241,10 @@ def check(protocol: Protocol) -> None:
         )
     if protocol["optimizer"] == "LARS" and "lars_coefficient" not in protocol.fields:
         raise contradiction(protocol, "optimizer cannot be 'LARS'", "optimizer", did_you_mean("LARS", ("SGD",)))
-    if "layers" in protocol.fields:
+    if several:
         _check_layers(protocol)
+    if "training_center_crop" in protocol.fields:
+        _check_center_crop(protocol)
 
 
 def _check_layers(protocol: Protocol) -> None:
@@ -245,4 +252,15 @@ def _check_layers(protocol: Protocol) -> None:
     if not layers or not set(layers) <= set(GRID_POOLS) or len(set(layers)) < len(layers):
         raise contradiction(
             protocol, f"layers cannot be {list(layers)}", "layers", f"name each once, of {', '.join(FEATURES)}"
+        )
+
+
+def _check_center_crop(protocol: Protocol) -> None:
+    square, crop, edge = (protocol[name] for name in ("training_center_crop", "crop", "short_edge"))
+    if not crop <= square <= edge:
+        raise contradiction(
+            protocol,
+            f"a square of {square} pixels does not lie between the crop of {crop} and the short edge of {edge}",
+            "training_center_crop",
+            f"give it a value from {crop} to {edge}",
         )

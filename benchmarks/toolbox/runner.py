@@ -107,7 +107,9 @@ class HarnessRunner(Runner):
         self.call_hook("after_load_checkpoint", checkpoint=self.interrupted.content)
         batches = self.train_dataloader.batch_sampler
         if by_iteration(self) and isinstance(batches, SeededBatches):
+            # The sampler begins where the checkpoint ended; mmengine would read the batches before and throw them away.
             batches.skip = self.interrupted.content["meta"]["iter"]
+            self.train_loop.fast_forward_on_resume = True
         self.model.load_state_dict(self.interrupted.content["state_dict"], strict=True)
         return self.interrupted.content
 

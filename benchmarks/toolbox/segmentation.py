@@ -150,8 +150,6 @@ def _config(context: JobContext, base: str, train: dict[str, Any], test: dict[st
         "type": "IterBasedTrainLoop",
         "max_iters": iterations,
         "val_interval": protocol["evaluation_interval"],
-        # The sampler begins where the checkpoint ended; nothing has to be read and thrown away.
-        "fast_forward_on_resume": True,
     }
     config["val_cfg"] = {"type": "ValLoop"}
     optimizer = {

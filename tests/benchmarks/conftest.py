@@ -1,4 +1,4 @@
-"""A tiny learnable data set in ImageNet's layout, an untrained backbone, and jobs of ``imagenet_mhead`` on them."""
+"""A tiny learnable data set in ImageNet's layout, an untrained backbone, and jobs of linear evaluations on them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from benchmarks.base import JobContext, Numerics
+from benchmarks.base import Benchmark, JobContext, Numerics
 from benchmarks.classification.imagenet_mhead import ImagenetMhead
 from benchmarks.input_convention import input_convention
 from results.record import DataStamp
@@ -72,8 +72,8 @@ class Tiny:
             lists.mkdir(exist_ok=True)
             (lists / f"{split}.txt").write_text("\n".join(lines) + "\n")
 
-    def job(self, previous: tuple[Path, ...] = (), **fields: Any) -> JobContext:
-        """A job in a new attempt; ``fields`` replace those of the protocol."""
+    def job(self, previous: tuple[Path, ...] = (), benchmark: Benchmark | None = None, **fields: Any) -> JobContext:
+        """A job of ``imagenet_mhead``, or another, in a new attempt; ``fields`` replace those of the protocol."""
         from benchmarks.backbone import write_backbone
 
         tensors, found = untrained()
@@ -83,8 +83,10 @@ class Tiny:
         attempt = self.folder / f"attempt-{len(list(self.folder.glob('attempt-*')))}"
         attempt.mkdir()
         small = {"epochs": 1, "milestones": (), "crop": 32, "short_edge": 36, "batch_size": 9, "batch_size_per_rank": 9}
+        measured = benchmark or ImagenetMhead()
+        overrides = {name: value for name, value in small.items() if name in measured.table} | fields
         return JobContext(
-            protocol=ImagenetMhead().protocol(profile="smoke", overrides={**small, **fields}),
+            protocol=measured.protocol(profile="smoke", overrides=overrides),
             backbone=path,
             digest=found,
             input=input_convention("rgb-mean-std"),

@@ -153,3 +153,18 @@ def test_feature_maps_are_torchvisions(tensors: Tensors) -> None:
         # The same operations in the same order; the tolerance is only for a library that fuses them otherwise.
         torch.testing.assert_close(found[name], expected[name], rtol=1e-5, atol=1e-5)
         assert float(found[name].std()) > 0
+
+
+def test_dilated_maps_hold_the_strided_ones(tensors: Tensors) -> None:
+    """Where a stride is replaced by dilation, every second position of layer3 and every fourth of layer4 is as before
+    (Chen et al. 2015, arXiv:1412.7062)."""
+    images = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        strided = feature_maps(build_backbone(tensors), images)
+        dilated = feature_maps(build_backbone(tensors, dilated=True), images)
+    assert [tuple(value.shape[2:]) for value in dilated.values()] == [(32, 48), (16, 24), (8, 12), (8, 12), (8, 12)]
+    for feature, step in zip(FEATURES, (1, 1, 1, 2, 4), strict=True):
+        expected = strided[feature]
+        # Float32 sums of another order.
+        tolerance = 1e-5 * expected.abs().max().item()
+        torch.testing.assert_close(dilated[feature][..., ::step, ::step], expected, atol=tolerance, rtol=0)

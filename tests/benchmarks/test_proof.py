@@ -13,12 +13,14 @@ from benchmarks.base import PixelPipeline
 from benchmarks.input_convention import CONVENTIONS, input_convention
 from benchmarks.proof import (
     TOLERANCES,
+    FittedPixels,
     fixed_image,
     prove_features,
     prove_tensors,
     reference_feature_maps,
     reference_input,
     write_fixed_image,
+    write_fixed_mask,
 )
 from results.errors import HarnessError
 
@@ -63,6 +65,38 @@ def test_squashing_takes_the_whole_image() -> None:
     picture = transforms.Resize((48, 48))(transforms.Resize(50)(Image.fromarray(image)))
     found = reference_input(image, PixelPipeline(short_edge=50, squash=48), input_convention("rgb-unit"))
     torch.testing.assert_close(found[0], transforms.ToTensor()(picture), atol=1e-6, rtol=0)
+
+
+def test_the_written_mask_goes_with_the_image(tmp_path: Path) -> None:
+    mask = np.asarray(Image.open(write_fixed_mask(tmp_path)))
+    assert mask.shape == fixed_image().shape[:2]
+    assert not mask.any()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "size"),
+    [
+        # The long edge of 300 would become 600, the short one of 200 becomes 180: the smaller factor counts.
+        (FittedPixels(long_edge=600, short_edge=180), (180, 270)),
+        (FittedPixels(long_edge=240, short_edge=180), (160, 240)),
+        (FittedPixels(long_edge=600, short_edge=400), (400, 600)),
+    ],
+)
+def test_fitted_pixels_against_torch(pixels: FittedPixels, size: tuple[int, int]) -> None:
+    image = torch.from_numpy(fixed_image()).permute(2, 0, 1)[None].double()
+    expected = torch.nn.functional.interpolate(image, size, mode="bilinear", align_corners=False, antialias=False)
+    found = reference_input(fixed_image(), pixels, input_convention("rgb-unit"))
+    # OpenCV interpolates 8-bit values with weights of 11 bits, and rounds.
+    torch.testing.assert_close(255 * found.double(), expected, atol=1.01, rtol=0)
+
+
+def test_padding_is_zero_after_normalisation_and_on_the_right_and_below() -> None:
+    plain = reference_input(fixed_image(), FittedPixels(long_edge=240, short_edge=180), DEFAULT)
+    padded = reference_input(fixed_image(), FittedPixels(long_edge=240, short_edge=180, multiple=32), DEFAULT)
+    assert plain.shape == (1, 3, 160, 240)
+    assert padded.shape == (1, 3, 160, 256)
+    assert torch.equal(padded[..., :240], plain)
+    assert not padded[..., 240:].any()
 
 
 def test_conventions_differ_as_they_say() -> None:

@@ -124,6 +124,30 @@ def test_an_integer_for_a_float_is_the_same_protocol() -> None:
     assert protocol().replace({"learning_rate": 1}, "--set").hash == protocol(learning_rate=1.0).hash
 
 
+@pytest.mark.parametrize("value", [0, -1])
+def test_numbers_that_have_to_be_positive(value: int) -> None:
+    protocol(learning_rate_steps=1, iterations=1).require_positive("learning_rate_steps", "iterations")
+    with pytest.raises(HarnessError) as caught:
+        protocol(learning_rate_steps=1, iterations=value).require_positive("learning_rate_steps", "iterations")
+    assert caught.value.what.endswith(f": iterations is {value}")
+    assert caught.value.where == "some_benchmark.iterations"
+
+
+def test_the_total_batch_is_that_of_the_ranks_together() -> None:
+    protocol(ranks=4, batch_size_per_rank=8, batch_size=32).require_ranks()
+    with pytest.raises(HarnessError, match="4 ranks of 8 make 32") as caught:
+        protocol(ranks=4, batch_size_per_rank=8, batch_size=33).require_ranks()
+    assert "some_benchmark.batch_size_per_rank" in caught.value.mend
+
+
+def test_words_that_nothing_follows() -> None:
+    protocol().require_choices({"optimizer": ("SGD", "LARS"), "a_field_that_it_lacks": ("nothing",)})
+    with pytest.raises(HarnessError, match="optimizer cannot be 'SGB'") as caught:
+        protocol(optimizer="SGB").require_choices({"optimizer": ("SGD", "LARS")})
+    assert caught.value.where == "some_benchmark.optimizer"
+    assert "did you mean 'SGD'" in caught.value.mend
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4),

@@ -17,13 +17,11 @@ from torch.nn import functional
 
 from benchmarks.backbone import FEATURES
 from benchmarks.pooling import GRID_POOLS, grid_pool
+from benchmarks.toolbox.frozen import AVERAGE
 from results.errors import HarnessError, did_you_mean
 
 SCORES = "head_scores"
 """Field of a data sample that holds what its heads say: float32 [heads, classes] on the CPU."""
-
-AVERAGE = "average"
-"""Name of the classifier on the averaged last feature map."""
 
 
 class GridHead(nn.Module):

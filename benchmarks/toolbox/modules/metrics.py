@@ -95,6 +95,8 @@ class IntersectionOverUnion(IoUMetric):
         Args:
             results: Of each image intersection, union, pixels predicted and pixels labelled, float [classes] each.
         """
-        intersection, union = (torch.stack(part).sum(dim=0).double() for part in list(zip(*results, strict=True))[:2])
+        # In float64 from the start: the pixels of a data set are more than float32 counts.
+        counts = [torch.stack(part).double().sum(dim=0) for part in zip(*results, strict=True)]
+        intersection, union = counts[:2]
         present = union > 0
         return {"mIoU": 100.0 * float((intersection[present] / union[present]).mean())}

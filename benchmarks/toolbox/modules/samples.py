@@ -122,8 +122,8 @@ class SeededBatches(Sampler[list[int]]):
         batch_size: Images a batch.
         endless: Whether one epoch follows the other without end, and a batch may reach over its border, as in training
             by iterations; else one epoch is drawn, whose last batch may be smaller.
-        by_aspect: Whether a batch holds either high or wide images only, so that little is padded
-            (``mmdet/datasets/samplers/batch_sampler.py``).
+        by_aspect: Whether a batch holds either high or wide images only, so that little is padded; what is left of an
+            epoch at its end is joined all the same (``mmdet/datasets/samplers/batch_sampler.py``).
     """
 
     def __init__(self, sampler: SeededOrder, batch_size: int, endless: bool = False, by_aspect: bool = False) -> None:

@@ -1,22 +1,24 @@
 from __future__ import annotations
 
-from pathlib import Path
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from benchmarks.toolbox.multi_head import multi_head_config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
-from benchmarks.base import Numerics
+from benchmarks.backbone import FEATURES
+from benchmarks.base import Benchmark, Numerics
+from benchmarks.classification.imagenet_linear import ImagenetLinear
 from benchmarks.classification.imagenet_mhead import ImagenetMhead
-from benchmarks.input_convention import input_convention
 from benchmarks.pooling import GRID_POOLS
-from benchmarks.toolbox.modules import FeatureClassifier, MultiHead
+from benchmarks.toolbox.frozen import frozen_config
+from benchmarks.toolbox.modules import AverageHead, FeatureClassifier, MultiHead
+from benchmarks.toolbox.modules import classifier as classifier_module
 from benchmarks.toolbox.modules.heads import SCORES
 from results.errors import HarnessError
 
@@ -37,6 +39,12 @@ def head(**changes: Any) -> MultiHead:
     return revert_sync_batchnorm(built)
 
 
+def average_head() -> AverageHead:
+    built = AverageHead(CLASSES, init_cfg={"type": "Normal", "layer": "Linear", "std": 0.01, "bias": 0.25})
+    built.init_weights()
+    return built
+
+
 def maps(images: int) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     return [
@@ -54,7 +62,7 @@ def test_loss_and_gradient_of_one_head(feature: str, kernel: int, stride: int, p
     model = head().train()
     labels = [0, 3, 1, 1, 2]
     inputs = maps(len(labels))
-    loss = model.loss(inputs, samples(labels))
+    loss = model.loss(model.pool(inputs), samples(labels))
     torch.stack(list(loss.values())).sum().backward()
 
     linear = model.heads[feature].linear
@@ -94,15 +102,16 @@ def test_heads_are_independent() -> None:
     whole, alone = head().eval(), head(features=("feature5",)).eval()
     alone.load_state_dict({name: value for name, value in whole.state_dict().items() if "feature5" in name})
     inputs = maps(2)
-    torch.testing.assert_close(whole(inputs)["feature5"], alone(inputs)["feature5"])
+    torch.testing.assert_close(whole(whole.pool(inputs))["feature5"], alone(alone.pool(inputs))["feature5"])
 
 
 def test_prediction_keeps_raw_scores_in_order() -> None:
-    model, inputs = head().eval(), maps(2)
-    predicted = model.predict(inputs, samples([0, 1]))
-    for feature, row in zip(model.features, range(5), strict=True):
+    model = head().eval()
+    pooled = model.pool(maps(2))
+    predicted = model.predict(pooled, samples([0, 1]))
+    for row, feature in enumerate(FEATURES):
         for image in range(2):
-            torch.testing.assert_close(predicted[image].get(SCORES)[row], model(inputs)[feature][image])
+            torch.testing.assert_close(predicted[image].get(SCORES)[row], model(pooled)[feature][image])
 
 
 @pytest.mark.parametrize("changes", [{"features": ("feature6",)}, {"pooling": "adaptive"}])
@@ -111,24 +120,23 @@ def test_unknown_layer_or_pooling(changes: dict[str, Any]) -> None:
         head(**changes)
 
 
-def classifier(tensors: dict[str, torch.Tensor], numerics: Numerics) -> FeatureClassifier:
-    config = multi_head_config(
-        ImagenetMhead().protocol(profile="smoke"),
-        "imagenet",
-        Path("data"),
-        CLASSES,
-        input_convention("rgb-mean-std"),
-        numerics,
-        0,
-    )
+def classifier(
+    tiny: Any, tensors: dict[str, torch.Tensor], numerics: Numerics | None = None, benchmark: Benchmark | None = None
+) -> FeatureClassifier:
+    """The model of a job with the backbone loaded and the heads initialised."""
+    context = tiny.job(benchmark=benchmark)
+    config = frozen_config(dataclasses.replace(context, numerics=numerics or Numerics()), "imagenet")
     model = MODELS.build({**config["model"], "data_preprocessor": config["data_preprocessor"]})
     model.init_weights()
     model.backbone.load_state_dict(tensors, strict=False)
     return revert_sync_batchnorm(model)
 
 
-def test_one_step_changes_heads_and_nothing_else(untrained_tensors: dict[str, torch.Tensor]) -> None:
-    model = classifier(untrained_tensors, Numerics()).train()
+@pytest.mark.parametrize("benchmark", [ImagenetMhead(), ImagenetLinear()], ids=lambda benchmark: benchmark.name)
+def test_one_step_changes_heads_and_nothing_else(
+    tiny: Any, untrained_tensors: dict[str, torch.Tensor], benchmark: Benchmark
+) -> None:
+    model = classifier(tiny, untrained_tensors, benchmark=benchmark).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=0.1))
     generator = np.random.default_rng(0)
@@ -138,12 +146,12 @@ def test_one_step_changes_heads_and_nothing_else(untrained_tensors: dict[str, to
     assert changed == {name for name in before if name.startswith("head.")}
 
 
-def test_numerics_change_the_backbone_only(untrained_tensors: dict[str, torch.Tensor]) -> None:
+def test_numerics_change_the_backbone_only(tiny: Any, untrained_tensors: dict[str, torch.Tensor]) -> None:
     images = torch.rand(2, 3, 64, 64)
-    exact = classifier(untrained_tensors, Numerics())
+    exact = classifier(tiny, untrained_tensors)
     features = exact.eval().extract_feat(images)
     for numerics, tolerance in ((Numerics(channels_last=True), 1e-4), (Numerics(precision="bf16"), 0.05)):
-        model = classifier(untrained_tensors, numerics).eval()
+        model = classifier(tiny, untrained_tensors, numerics).eval()
         found = model.extract_feat(images)
         for got, expected in zip(found, features, strict=True):
             assert got.dtype == torch.float32
@@ -152,6 +160,70 @@ def test_numerics_change_the_backbone_only(untrained_tensors: dict[str, torch.Te
             assert not torch.equal(found[4], features[4]), "autocast was not used"
 
 
-def test_compile_is_asked_for_on_the_backbone(untrained_tensors: dict[str, torch.Tensor]) -> None:
-    assert classifier(untrained_tensors, Numerics()).backbone._compiled_call_impl is None
-    assert classifier(untrained_tensors, Numerics(compile=True)).backbone._compiled_call_impl is not None
+def test_compile_is_asked_for_on_the_backbone(tiny: Any, untrained_tensors: dict[str, torch.Tensor]) -> None:
+    assert classifier(tiny, untrained_tensors).backbone._compiled_call_impl is None
+    assert classifier(tiny, untrained_tensors, Numerics(compile=True)).backbone._compiled_call_impl is not None
+
+
+def test_the_average_is_over_the_last_map_alone() -> None:
+    model = average_head()
+    inputs = maps(3)
+    pooled = model.pool(inputs)
+    assert list(pooled) == ["average"]
+    expected = np.stack([[plane.mean() for plane in image] for image in inputs[4].double().numpy()])
+    # A mean of 49 float32 against float64.
+    np.testing.assert_allclose(pooled["average"].numpy(), expected, atol=1e-6)
+
+
+def test_loss_and_gradient_of_the_average_head() -> None:
+    model = average_head()
+    labels = [2, 0, 3]
+    pooled = model.pool(maps(3))
+    loss = model.loss(pooled, samples(labels))
+    assert list(loss) == ["loss_average"]
+    loss["loss_average"].backward()
+    vectors = pooled["average"].double().numpy()
+    weight = model.linear.weight.detach().double().numpy()
+    scores = vectors @ weight.T + model.linear.bias.detach().double().numpy()
+    probability = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    truth = np.eye(CLASSES)[labels]
+    # Float32 sums over 2,048 terms against float64.
+    assert loss["loss_average"].item() == pytest.approx(-np.log((probability * truth).sum(1)).mean(), abs=1e-6)
+    expected = (probability - truth).T @ vectors / 3
+    np.testing.assert_allclose(model.linear.weight.grad.numpy(), expected, atol=1e-6)
+
+
+def test_average_head_starts_as_the_protocol_says() -> None:
+    linear = average_head().linear
+    # Standard error of a standard deviation of 8,192 draws: 0.01 / sqrt(16,384), 8e-5.
+    assert linear.weight.std().item() == pytest.approx(0.01, abs=3e-4)
+    assert (linear.bias == 0.25).all()
+
+
+@pytest.mark.parametrize("benchmark", [ImagenetMhead(), ImagenetLinear()], ids=lambda benchmark: benchmark.name)
+@pytest.mark.parametrize("at_a_time", [1, 2, 5])
+def test_pooling_some_images_at_a_time_changes_nothing(
+    tiny: Any,
+    untrained_tensors: dict[str, torch.Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+    benchmark: Benchmark,
+    at_a_time: int,
+) -> None:
+    model = classifier(tiny, untrained_tensors, benchmark=benchmark).eval()
+    images = torch.rand(5, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    expected = model.head.pool(model.extract_feat(images))
+    sizes: list[int] = []
+    extract = model.extract_feat
+
+    def counted(some: torch.Tensor) -> Any:
+        sizes.append(len(some))
+        return extract(some)
+
+    monkeypatch.setattr(model, "extract_feat", counted)
+    monkeypatch.setattr(classifier_module, "IMAGES_AT_A_TIME", at_a_time)
+    found = model.pooled(images)
+    assert sizes == {1: [1] * 5, 2: [2, 2, 1], 5: [5]}[at_a_time]
+    assert list(found) == list(expected)
+    for name, value in expected.items():
+        # Convolutions of other batch sizes sum in another order, 53 times one after the other: float32.
+        torch.testing.assert_close(found[name], value, atol=1e-5 * value.abs().max().item(), rtol=0)

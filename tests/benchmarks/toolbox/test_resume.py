@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.base import JobContext
 from benchmarks.classification.imagenet_mhead import ImagenetMhead
-from benchmarks.toolbox.modules import KeepEvaluations, SetEpoch
-from benchmarks.toolbox.resume import DIGEST, last_whole_checkpoint
-from benchmarks.toolbox.runner import HarnessRunner
+from benchmarks.toolbox.config import training_loader, use_hooks
+from benchmarks.toolbox.frozen import evaluation_pixels, frozen_config
+from benchmarks.toolbox.modules import KeepEvaluations, SeedIteration
+from benchmarks.toolbox.resume import ORIGIN, last_whole_checkpoint
+from benchmarks.toolbox.runner import HarnessRunner, train
 from results.errors import HarnessError
 
 FIELDS: dict[str, Any] = {"epochs": 3, "milestones": (2,), "evaluation_interval": 2, "layers": ("feature1", "feature5")}
@@ -33,14 +36,14 @@ def test_an_interrupted_job_ends_with_the_same_numbers(small: Any, monkeypatch: 
     uninterrupted = small.job(**FIELDS)
     whole = benchmark.run(uninterrupted)
 
-    def stop_in_third(self: Any, runner: Any) -> None:
-        set_epoch(self, runner)
+    def stop_in_third(self: Any, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        before(self, runner, batch_idx, data_batch)
         if runner.epoch == 2:
             raise Terminated
 
-    set_epoch = SetEpoch.before_train_epoch
+    before = SeedIteration.before_train_iter
     with monkeypatch.context() as patch:
-        patch.setattr(SetEpoch, "before_train_epoch", stop_in_third)
+        patch.setattr(SeedIteration, "before_train_iter", stop_in_third)
         first = small.job(**FIELDS)
         with pytest.raises(Terminated):
             benchmark.run(first)
@@ -76,10 +79,54 @@ def test_an_evaluation_that_was_cut_off_is_made_up_for(small: Any, monkeypatch: 
     assert outcome.curves["epochs"] == [1]
 
 
-def checkpoint(attempt: Path, epoch: int, digest: str | None = "a") -> Path:
-    path = attempt / "toolbox" / f"epoch_{epoch}.pth"
+def by_iteration(context: JobContext) -> dict[str, Any]:
+    """Seven iterations over endless batches of five of twelve images; evaluated after 3, 6 and 7."""
+    protocol, seed = context.protocol, context.required_seed()
+    config = frozen_config(context, "imagenet")
+    dataset = config["train_dataloader"]["dataset"]["dataset"]
+    config["train_dataloader"] = training_loader(dataset, protocol, seed, endless=True, stack=True)
+    config["train_cfg"] = {
+        "type": "IterBasedTrainLoop",
+        "max_iters": 7,
+        "val_interval": 3,
+        "fast_forward_on_resume": True,
+    }
+    config["param_scheduler"] = [{"type": "MultiStepLR", "by_epoch": False, "milestones": [4], "gamma": 0.1}]
+    use_hooks(config, by_epoch=False, checkpoint_every=2, seed=seed)
+    return config
+
+
+def test_training_by_iteration_goes_on_within_an_epoch(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {"layers": ("feature5",), "batch_size": 5, "batch_size_per_rank": 5}
+    uninterrupted = small.job(**fields)
+    pixels = evaluation_pixels(uninterrupted.protocol)
+    whole = train(by_iteration(uninterrupted), uninterrupted, pixels, frozen=True)
+
+    def stop_in_sixth(self: Any, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        before(self, runner, batch_idx, data_batch)
+        if runner.iter == 5:
+            raise Terminated
+
+    before = SeedIteration.before_train_iter
+    with monkeypatch.context() as patch:
+        patch.setattr(SeedIteration, "before_train_iter", stop_in_sixth)
+        first = small.job(**fields)
+        with pytest.raises(Terminated):
+            train(by_iteration(first), first, pixels, frozen=True)
+    second = small.job(previous=(first.attempt,), **fields)
+    resumed = train(by_iteration(second), second, pixels, frozen=True)
+    assert (whole.resumed_from, resumed.resumed_from) == (0, 4)
+    assert [when for when, _ in whole.evaluations] == [3, 6, 7]
+    assert resumed.evaluations == whole.evaluations
+    ends = [torch.load(one.attempt / "toolbox" / "iter_7.pth", weights_only=True) for one in (uninterrupted, second)]
+    for name, value in ends[0]["state_dict"].items():
+        assert torch.equal(value, ends[1]["state_dict"][name]), name
+
+
+def checkpoint(attempt: Path, done: int, origin: str | None = "a", unit: str = "epoch") -> Path:
+    path = attempt / "toolbox" / f"{unit}_{done}.pth"
     path.parent.mkdir(parents=True, exist_ok=True)
-    meta = {"epoch": epoch} if digest is None else {"epoch": epoch, DIGEST: digest}
+    meta = {unit: done} if origin is None else {unit: done, ORIGIN: origin}
     torch.save({"meta": meta, "state_dict": {"weight": torch.ones(2)}}, path)
     return path
 
@@ -95,6 +142,17 @@ def test_the_latest_of_the_newest_attempt_is_taken(tmp_path: Path) -> None:
     assert found is not None
     assert found.path == expected
     assert last_whole_checkpoint((empty,), "a") is None
+
+
+def test_checkpoints_by_iteration_are_found_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    checkpoint(tmp_path, 9000, unit="iter")
+    expected = checkpoint(tmp_path, 10_000, unit="iter")
+    for name in ("iter_11000.pth.tmp", "xiter_12000.pth", "iter_.pth", "best_iter_13000.pth"):
+        expected.with_name(name).write_bytes(expected.read_bytes())
+    found = last_whole_checkpoint((tmp_path,), "a")
+    assert found is not None
+    assert found.path == expected
+    assert found.content["meta"]["iter"] == 10_000
 
 
 def test_checkpoints_of_other_backbones_are_passed_over(tmp_path: Path) -> None:
@@ -121,7 +179,7 @@ def test_files_that_are_no_checkpoints_are_passed_over(tmp_path: Path, kind: str
     expected = checkpoint(tmp_path, 1)
     path = checkpoint(tmp_path, 2)
     trace = tmp_path / "trace"
-    hostile = {"meta": {DIGEST: "a"}, "state_dict": {"x": Payload(trace)}}
+    hostile = {"meta": {ORIGIN: "a"}, "state_dict": {"x": Payload(trace)}}
     if kind == "empty":
         path.write_bytes(b"")
     elif kind == "truncated":

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from benchmarks.toolbox.multi_head import evaluation_pixels, multi_head_config
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 
@@ -15,7 +14,8 @@ from benchmarks.backbone import read_backbone
 from benchmarks.base import JobContext
 from benchmarks.input_convention import CONVENTIONS, input_convention
 from benchmarks.toolbox import runner as toolbox
-from benchmarks.toolbox.runner import Training, train_frozen
+from benchmarks.toolbox.frozen import evaluation_pixels, frozen_config
+from benchmarks.toolbox.runner import Training
 from results.errors import HarnessError
 
 NOTHING: Callable[..., None] = lambda *_: None  # noqa: E731
@@ -28,13 +28,11 @@ def context(tiny: Any) -> Any:
 
 
 def config_of(context: JobContext) -> dict[str, Any]:
-    return multi_head_config(
-        context.protocol, "imagenet", context.data_root, 3, context.input, context.numerics, context.seed or 0
-    )
+    return frozen_config(context, "imagenet")
 
 
-def train(context: JobContext, config: dict[str, Any] | None = None) -> Training:
-    return train_frozen(config or config_of(context), context, evaluation_pixels(context.protocol))
+def train(context: JobContext, config: dict[str, Any] | None = None, frozen: bool = True) -> Training:
+    return toolbox.train(config or config_of(context), context, evaluation_pixels(context.protocol), frozen=frozen)
 
 
 def test_a_sound_job_passes_every_proof_and_leaves_nothing_behind(context: JobContext) -> None:
@@ -52,7 +50,7 @@ def test_a_sound_job_passes_every_proof_and_leaves_nothing_behind(context: JobCo
 @pytest.mark.parametrize("name", sorted(set(CONVENTIONS) - {"rgb-mean-std"}))
 def test_other_conventions_pass(context: JobContext, name: str) -> None:
     changed = dataclasses.replace(context, input=input_convention(name))
-    with toolbox.session(config_of(changed), changed) as built:
+    with toolbox.session(config_of(changed), changed, changed.digest) as built:
         tensors = read_backbone(changed.backbone, changed.digest)
         toolbox.load_backbone(built, tensors)
         toolbox.prove_pipeline(built, tensors, changed, evaluation_pixels(changed.protocol))
@@ -81,11 +79,11 @@ def test_wrong_weights_are_seen_by_the_first_proof_alone(context: JobContext, mo
 
 
 def wrong_resize(config: dict[str, Any]) -> None:
-    config["val_dataloader"]["dataset"]["pipeline"][1]["scale"] = 38
+    config["val_dataloader"]["dataset"]["dataset"]["pipeline"][1]["scale"] = 38
 
 
 def wrong_backend(config: dict[str, Any]) -> None:
-    config["val_dataloader"]["dataset"]["pipeline"][1]["backend"] = "cv2"
+    config["val_dataloader"]["dataset"]["dataset"]["pipeline"][1]["backend"] = "cv2"
 
 
 def wrong_channels(config: dict[str, Any]) -> None:
@@ -138,6 +136,12 @@ def test_a_backbone_that_moved_is_seen_by_the_third_proof_alone(
     assert train(context, config).evaluations
 
 
+def test_a_backbone_may_move_where_it_is_not_frozen(context: JobContext) -> None:
+    config = config_of(context)
+    unfrozen(config)
+    assert train(context, config, frozen=False).evaluations
+
+
 @pytest.mark.parametrize(
     ("split", "content", "workers"), [("train", b"", 0), ("val", None, 0), ("train", b"\xff\xd8\xff\xe0", 2)]
 )
@@ -165,7 +169,7 @@ def test_labels_beyond_the_planned_classes_are_refused(context: JobContext) -> N
 def test_a_config_cannot_make_the_runner_load_a_checkpoint(context: JobContext, tmp_path: Path) -> None:
     weights = tmp_path / "weights.pth"
     torch.save({"state_dict": {}}, weights)
-    with toolbox.session(config_of(context), context) as built:
+    with toolbox.session(config_of(context), context, context.digest) as built:
         with pytest.raises(RuntimeError, match="only checkpoints of earlier attempts"):
             built.load_checkpoint(str(weights))
         built._load_from, built._resume = str(weights), True

@@ -1,20 +1,20 @@
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from benchmarks.toolbox.multi_head import training_pipeline
-from mmengine.runner import Runner
 from PIL import Image
 from torchvision import transforms
 
 from benchmarks.classification.imagenet_mhead import ImagenetMhead
+from benchmarks.classification.places205_mhead import Places205Mhead
 from benchmarks.protocol import Protocol
-from benchmarks.toolbox.modules import PCALighting, SeedSample, collate_readable
+from benchmarks.toolbox.frozen import training_pipeline
+from benchmarks.toolbox.modules import DrawnSamples, PCALighting, collate_readable
+from benchmarks.toolbox.modules.samples import seed_generators
 
 
 @pytest.fixture(scope="module")
@@ -29,59 +29,16 @@ def protocol() -> Protocol:
     return ImagenetMhead().protocol(profile="smoke", overrides={"crop": 24})
 
 
-def loader(root: Path, protocol: Protocol, workers: int, seed: int = 0, shuffle: bool = False) -> Any:
-    dataset = {"type": "mmpretrain.ListedImages", "data": "imagenet", "root": str(root), "split": "train", "classes": 3}
-    return Runner.build_dataloader(
-        {
-            "dataset": {**dataset, "pipeline": training_pipeline(protocol, seed)},
-            "batch_size": 5,
-            "num_workers": workers,
-            "persistent_workers": workers > 0,
-            "collate_fn": {"type": "collate_readable"},
-            "sampler": {"type": "DefaultSampler", "shuffle": shuffle},
-        },
-        seed=seed,
-    )
-
-
-def pixels(built: Any, epoch: int) -> torch.Tensor:
-    built.dataset.pipeline.transforms[0].set_epoch(epoch)
-    built.sampler.set_epoch(epoch)
-    order = list(built.sampler)
-    images = torch.cat([batch["inputs"] for batch in built])
-    return images[torch.tensor(order).argsort()]
-
-
-def test_a_sample_is_a_function_of_seed_epoch_and_index(root: Path, protocol: Protocol) -> None:
-    alone, together = loader(root, protocol, 0), loader(root, protocol, 2, shuffle=True)
-    first, second = pixels(alone, 3), pixels(alone, 4)
-    assert torch.equal(first, pixels(together, 3))
-    # The workers live on: they have to hear of the next epoch.
-    assert torch.equal(second, pixels(together, 4))
-    assert torch.equal(first, pixels(alone, 3))
-    assert not any(torch.equal(one, other) for one, other in zip(first, second, strict=True))
-    other_seed = pixels(loader(root, protocol, 0, seed=1), 3)
-    assert not any(torch.equal(one, other) for one, other in zip(first, other_seed, strict=True))
-
-
-def test_all_generators_are_seeded_by_all_four_numbers() -> None:
-    def draws(seed: int, epoch: int, index: int, view: int) -> tuple[float, float, float]:
-        transform = SeedSample(seed, view)
-        transform.set_epoch(epoch)
-        transform({"sample_idx": index})
-        return random.random(), float(np.random.rand()), torch.rand(1).item()
-
-    base = draws(1, 2, 3, 0)
-    assert draws(1, 2, 3, 0) == base
-    for other in (draws(2, 2, 3, 0), draws(1, 3, 3, 0), draws(1, 2, 4, 0), draws(1, 2, 3, 1)):
-        assert not set(other) & set(base)
+def samples(root: Path, protocol: Protocol) -> DrawnSamples:
+    data = {"type": "ListedImages", "data": "imagenet", "root": str(root), "split": "train", "classes": 3}
+    return DrawnSamples({**data, "pipeline": training_pipeline(protocol)}, 0)
 
 
 def test_training_pipeline_against_torchvision(root: Path, protocol: Protocol) -> None:
-    dataset = loader(root, protocol, 0).dataset
+    dataset = samples(root, protocol)
     sample = dataset[5]["inputs"]
 
-    SeedSample(0)({"sample_idx": 5})
+    seed_generators(0, 0, 5)
     image = transforms.Compose(
         [
             transforms.RandomResizedCrop(24, (0.08, 1.0), (3 / 4, 4 / 3), transforms.InterpolationMode.BILINEAR),
@@ -99,6 +56,48 @@ def test_training_pipeline_against_torchvision(root: Path, protocol: Protocol) -
     difference = (sample.flip(0) - expected).abs()
     assert difference.max() <= 8
     assert difference.mean() <= 0.5
+
+
+def test_places205_pipeline_against_torchvision(root: Path) -> None:
+    small = {"short_edge": 30, "training_center_crop": 28, "crop": 20}
+    dataset = samples(root, Places205Mhead().protocol(profile="smoke", overrides=small))
+    flips = 0
+    for index in range(12):
+        sample = dataset[index]["inputs"]
+        seed_generators(0, 0, index)
+        image = transforms.Compose(
+            [
+                transforms.Resize(30),
+                transforms.CenterCrop(28),
+                transforms.RandomCrop(20),
+                transforms.RandomHorizontalFlip(0.5),
+                transforms.PILToTensor(),
+            ]
+        )(Image.open(dataset.get_data_info(index)["img_path"]))
+        # No jitter and no lighting: 8-bit values, which differ by the decoders only.
+        assert sample.dtype == torch.uint8
+        assert sample.shape == (3, 20, 20)
+        difference = (sample.flip(0).float() - image.float()).abs()
+        assert difference.max() <= 8
+        assert difference.mean() <= 0.5
+        mirrored = (sample.flip(0).flip(2).float() - image.float()).abs()
+        flips += int(mirrored.mean() > difference.mean())
+    assert flips == 12, "images too regular to show a flip"
+
+
+def test_places205_has_neither_jitter_nor_lighting() -> None:
+    steps = training_pipeline(Places205Mhead().protocol())
+    assert [step["type"].removeprefix("torchvision/") for step in steps] == [
+        "ReadImage",
+        "NumpyToPIL",
+        "Resize",
+        "CenterCrop",
+        "RandomCrop",
+        "RandomHorizontalFlip",
+        "PILToNumpy",
+        "PackInputs",
+    ]
+    assert [steps[number]["size"] for number in (2, 3, 4)] == [256, 256, 224]
 
 
 def test_lighting_against_its_formula() -> None:
@@ -134,6 +133,6 @@ def test_lighting_has_the_spread_of_its_components() -> None:
 
 
 def test_collating_readable_samples(root: Path, protocol: Protocol) -> None:
-    dataset = loader(root, protocol, 0).dataset
+    dataset = samples(root, protocol)
     batch = collate_readable([dataset[0], dataset[1]])
     assert batch["inputs"].shape == (2, 3, 24, 24)
