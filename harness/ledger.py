@@ -164,8 +164,10 @@ class JobFolder:
             HarnessError: The record is not one.
         """
         record = self.read_result()
-        made = record.details.get("checkpoint") if record is not None else None
+        if record is None:
+            return None
         try:
+            made = record.details["checkpoint"]
             path = self.path / Path(made["file"]).name
             named = path.stem.endswith(f"-{made['sha256'][:NAME_CHARACTERS]}")
             return path if named and path.stat().st_size == made["bytes"] else None

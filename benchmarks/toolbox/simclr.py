@@ -22,8 +22,9 @@ from benchmarks.toolbox.config import (
     use_runtime,
     use_trained_numerics,
 )
+from benchmarks.toolbox.modules.hooks import evaluations
 from benchmarks.toolbox.modules.losses import LOSS
-from benchmarks.toolbox.runner import evaluations, go_on_from, session
+from benchmarks.toolbox.runner import go_on_from, session
 from results.files import write_whole
 
 BASE = "simclr/simclr_resnet50_8xb32-coslr-200e_in1k.py"
