@@ -1,5 +1,5 @@
 # Two commands for a machine that has only Python 3.11, make and pip:
-#   make demo   sample data, a checkpoint, the whole suite at smoke size, a page
+#   make demo   sample data, a checkpoint pretrained on it, the whole suite at smoke size, a page
 #   make test   the tests
 PYTHON ?= python3
 VENV := .venv
@@ -20,11 +20,9 @@ $(VENV)/installed-dev: requirements-dev.lock $(VENV)/installed
 	$(INSTALL) -r requirements-dev.lock
 	touch $@
 
-work_dirs/demo.pth: | $(VENV)/installed
-	$(RUN) -m harness inspect --ckpt random:0 --export mmpretrain $@
-
-demo: $(VENV)/installed work_dirs/demo.pth
+demo: $(VENV)/installed
 	$(RUN) -m harness data sample --data data/sample
+	$(RUN) -m harness pretrain --profile smoke --data data/sample --workspace work_dirs --out work_dirs/demo.pth
 	$(RUN) -m harness run --ckpt work_dirs/demo.pth --suite all --profile smoke --data data/sample --workspace work_dirs
 	@echo "The page: work_dirs/pages/demo.md"
 

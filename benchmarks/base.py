@@ -190,8 +190,8 @@ class Outcome:
     config_digest: str = ""
 
 
-class Benchmark(ABC):
-    """One benchmark. Deriving classes are stateless; their module imports no torch and no toolbox at the top.
+class WithProtocol:
+    """Whatever follows a protocol: benchmarks and pretraining configs.
 
     ``table`` is the full protocol; variants and the smoke profile replace fields of it.
     """
@@ -200,8 +200,6 @@ class Benchmark(ABC):
     """Its name in suites, folders, records."""
     title: ClassVar[str]
     """Its heading on a page."""
-    group: ClassVar[str]
-    """``classification``, ``detection`` or ``segmentation``."""
     data: ClassVar[str]
     """Name of the data set that it reads."""
     version: ClassVar[int]
@@ -214,8 +212,6 @@ class Benchmark(ABC):
     """Fields that each variant replaces."""
     variant_sources: ClassVar[Mapping[str, str]] = {}
     """Source of each variant's values."""
-    random: ClassVar[bool]
-    """Whether the seed matters."""
 
     def protocol(
         self,
@@ -252,6 +248,15 @@ class Benchmark(ABC):
             changed = {name: overrides[name] for name in overrides if replaced[name] != protocol[name]}
             protocol = protocol.replace(changed, "--set", modified=tuple(sorted(changed)))
         return protocol
+
+
+class Benchmark(WithProtocol, ABC):
+    """One benchmark. Deriving classes are stateless; their module imports no torch and no toolbox at the top."""
+
+    group: ClassVar[str]
+    """``classification``, ``detection`` or ``segmentation``."""
+    random: ClassVar[bool]
+    """Whether the seed matters."""
 
     @abstractmethod
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:

@@ -9,13 +9,16 @@ from results.workspace import Workspace
 
 def job_folder(workspace: Workspace, job: Job) -> JobFolder:
     """The job's place in the ledger."""
-    return JobFolder(workspace.jobs / job.name)
+    return JobFolder((workspace.pretrain if job.pretrains else workspace.jobs) / job.name)
 
 
 def is_complete(workspace: Workspace, job: Job) -> bool:
-    """Whether the result is there and, for feature extraction, the features are too."""
-    if not job_folder(workspace, job).is_finished():
+    """Whether the result is there and, for extraction and pretraining, the features or the checkpoint are too."""
+    folder = job_folder(workspace, job)
+    if not folder.is_finished():
         return False
+    if job.pretrains:
+        return folder.product() is not None
     if not job.extracts:
         return True
     from benchmarks.probes.feature_store import is_complete as features_complete

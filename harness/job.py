@@ -1,4 +1,4 @@
-"""A job as planned: what is measured or extracted, on what, and the key that follows from it."""
+"""A job as planned: what is measured, extracted or trained, on what, and the key that follows from it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Job:
     """One job. Two jobs with one key are the same job.
 
     Args:
-        benchmark: Name of the benchmark, or :data:`FEATURES`.
-        protocol: The benchmark's table; None for feature extraction.
+        benchmark: Name of the benchmark or of the pretraining config, or :data:`FEATURES`.
+        protocol: Its table; None for feature extraction.
         request: What feature extraction extracts, or the features that the benchmark needs; or None.
-        backbone: Which backbone, under which input convention.
+        backbone: Which backbone, under which input convention; None for pretraining, which makes one.
         data: Fingerprint and counts of its data.
         data_root: Absolute path given with ``--data``; not in the key.
         seed: None where nothing is random.
@@ -38,7 +38,7 @@ class Job:
     benchmark: str
     protocol: Protocol | None
     request: FeatureRequest | None
-    backbone: BackboneStamp
+    backbone: BackboneStamp | None
     data: DataStamp
     data_root: Path
     seed: int | None
@@ -50,9 +50,26 @@ class Job:
         """Whether this is feature extraction."""
         return self.benchmark == FEATURES
 
+    @property
+    def pretrains(self) -> bool:
+        """Whether this makes a backbone."""
+        return self.backbone is None
+
+    def required_backbone(self) -> BackboneStamp:
+        """What is measured or extracted from.
+
+        Raises:
+            ValueError: This is pretraining.
+        """
+        if self.backbone is None:
+            raise ValueError(f"{self.benchmark} is not measured on a backbone")
+        return self.backbone
+
     def identity(self) -> dict[str, Any]:
         """What the key is made of."""
-        common = {"backbone": self.backbone.digest, "input": self.backbone.input, "data": self.data.fingerprint}
+        common = {"data": self.data.fingerprint}
+        if self.backbone is not None:
+            common |= {"backbone": self.backbone.digest, "input": self.backbone.input}
         if self.protocol is None:
             request = self.request.to_dict() if self.request is not None else None
             return {
@@ -67,7 +84,7 @@ class Job:
             common["profile"] = self.protocol.profile
         return {
             **common,
-            "benchmark": self.benchmark,
+            "config" if self.pretrains else "benchmark": self.benchmark,
             "protocol": self.protocol.hash,
             "seed": self.seed,
             "numerics": self.recorded_numerics(),
@@ -112,7 +129,7 @@ class Job:
             "benchmark": self.benchmark,
             "protocol": self.protocol.to_dict() if self.protocol is not None else None,
             "request": self.request.to_dict() if self.request is not None else None,
-            "backbone": dataclasses.asdict(self.backbone),
+            "backbone": dataclasses.asdict(self.backbone) if self.backbone is not None else None,
             "data": dataclasses.asdict(self.data),
             "data_root": str(self.data_root),
             "seed": self.seed,
@@ -127,7 +144,7 @@ class Job:
             benchmark=raw["benchmark"],
             protocol=Protocol.from_dict(raw["protocol"]) if raw["protocol"] is not None else None,
             request=FeatureRequest.from_dict(raw["request"]) if raw["request"] is not None else None,
-            backbone=BackboneStamp(**raw["backbone"]),
+            backbone=BackboneStamp(**raw["backbone"]) if raw["backbone"] is not None else None,
             data=DataStamp(**{**raw["data"], "nonstandard": tuple(raw["data"]["nonstandard"])}),
             data_root=Path(raw["data_root"]),
             seed=raw["seed"],

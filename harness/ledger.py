@@ -20,10 +20,13 @@ from typing import Any
 
 from harness.process import ProcessIdentity
 from results.errors import HarnessError
-from results.files import make_folder, publish, read_json, to_json, write_whole
+from results.files import make_folder, publish, publish_file, read_json, to_json, write_whole
 from results.record import Record
 
 _ATTEMPT = re.compile("[0-9]{4,}-")
+
+NAME_CHARACTERS = 8
+"""Characters of its sha256 in the name of a checkpoint."""
 
 OUTCOMES = ("done", "failed", "interrupted")
 
@@ -142,9 +145,43 @@ class JobFolder:
         write_whole(self.attempt_folder(record.attempt) / "result.json", text)
         return publish(self.result, text)
 
-    def supersede(self) -> None:
-        """Moves the published result to ``superseded/``, where there is one; nothing is resumed from before."""
-        self._retire()
+    def publish_product(self, file: Path, name: str) -> None:
+        """Puts what an attempt made beside the result; a file of that name, which tells its content, stays.
+
+        Raises:
+            HarnessError: The workspace cannot be written.
+        """
+        target = self.path / name
+        if target.exists() and target.stat().st_size == file.stat().st_size:
+            return
+        target.unlink(missing_ok=True)
+        publish_file(file, target)
+
+    def product(self) -> Path | None:
+        """The checkpoint that the published record names; None where it has none or the file is not whole.
+
+        Raises:
+            HarnessError: The record is not one.
+        """
+        record = self.read_result()
+        if record is None:
+            return None
+        try:
+            made = record.details["checkpoint"]
+            path = self.path / Path(made["file"]).name
+            named = path.stem.endswith(f"-{made['sha256'][:NAME_CHARACTERS]}")
+            return path if named and path.stat().st_size == made["bytes"] else None
+        except (OSError, KeyError, TypeError):
+            return None
+
+    def supersede(self, resumable: bool = False) -> None:
+        """Moves the published result to ``superseded/``, where there is one.
+
+        Args:
+            resumable: Whether a later attempt may go on from those before; else it begins anew.
+        """
+        if not resumable:
+            self._retire()
         target = self.path / "superseded" / f"{now().replace(':', '')}-{uuid.uuid4().hex[:8]}.json"
         make_folder(target.parent)
         try:

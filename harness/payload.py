@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import importlib.metadata
 import logging
 import math
@@ -18,18 +19,19 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from benchmarks.base import JobContext, Outcome
+from benchmarks.base import JobContext, Outcome, TrainingContext
 from benchmarks.catalogue import find_benchmark
 from benchmarks.datasets.fingerprint import fingerprint
 from benchmarks.input_convention import input_convention
 from harness import __version__
 from harness.completeness import is_complete
 from harness.job import Job
-from harness.ledger import Claim, JobFolder, code_revision, now
+from harness.ledger import NAME_CHARACTERS, Claim, JobFolder, code_revision, now
 from harness.schedule.slots import Slot, count_slots, hold_slot, threads_per_job
+from pretrain.catalogue import find_config
 from results.errors import HarnessError
-from results.files import make_folder
-from results.record import Record
+from results.files import file_sha256, make_folder
+from results.record import BackboneStamp, Column, Record
 from results.workspace import Workspace
 
 RECORDED_PACKAGES = (
@@ -52,7 +54,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 INTERRUPTED = "stopped before it was finished"
 
 LOGGER = logging.getLogger("harness.payload")
-LOGGED_PACKAGES = ("harness", "benchmarks")
+LOGGED_PACKAGES = ("harness", "benchmarks", "pretrain")
 """What these log at INFO goes into the attempt's log; toolboxes keep logs of their own."""
 
 
@@ -71,6 +73,7 @@ class Order:
         gpus: GPUs of the host that the run may use, as CUDA names them.
         own_process: False for the debug executor, which runs in the user's process and terminal.
         data_root: The run's ``--data``; None takes the spec's, which another run of the same job may have written.
+        room: Folder of the workspace in which the job's folder lies.
     """
 
     workspace: str
@@ -79,6 +82,7 @@ class Order:
     gpus: tuple[str, ...]
     own_process: bool
     data_root: str | None = None
+    room: str = "jobs"
 
 
 def run_job(order: Order) -> str:
@@ -92,7 +96,7 @@ def run_job(order: Order) -> str:
         was finished or held by another process.
     """
     workspace = Workspace(Path(order.workspace))
-    folder = JobFolder(workspace.jobs / order.job)
+    folder = JobFolder(workspace.root / order.room / order.job)
     job = Job.from_dict(folder.read_spec())
     if order.data_root is not None:
         job = dataclasses.replace(job, data_root=Path(order.data_root))
@@ -149,12 +153,15 @@ def _work(job: Job, folder: JobFolder, attempt: str, workspace: Workspace, slot:
         os.environ[variable] = str(threads)
     device = _device(slot)
     started, clock = now(), time.monotonic()
-    if job.extracts:
+    backbone = job.backbone
+    if backbone is None:
+        backbone, outcome = _pretrain(job, folder, attempt, device, threads)
+    elif job.extracts:
         outcome = _extract(job, folder, attempt, workspace, device, threads)
     else:
         outcome = _measure(job, folder, attempt, workspace, device, threads)
     seconds = time.monotonic() - clock
-    record = _record(job, outcome, attempt, started, seconds, _device_name(device))
+    record = _record(job, backbone, outcome, attempt, started, seconds, _device_name(device))
     return folder.publish_result(record)
 
 
@@ -173,11 +180,12 @@ def _extract(job: Job, folder: JobFolder, attempt: str, workspace: Workspace, de
 
     if job.request is None:
         raise ValueError("a feature job has a request")
+    backbone = job.required_backbone()
     manifest = extract(
         job.request,
-        backbone=workspace.backbone(job.backbone.digest) / "backbone.safetensors",
-        digest=job.backbone.digest,
-        convention=input_convention(job.backbone.input),
+        backbone=workspace.backbone(backbone.digest) / "backbone.safetensors",
+        digest=backbone.digest,
+        convention=input_convention(backbone.input),
         numerics=job.numerics,
         data_root=job.data_root,
         out=workspace.feature_set(job.key),
@@ -192,27 +200,61 @@ def _extract(job: Job, folder: JobFolder, attempt: str, workspace: Workspace, de
 def _measure(job: Job, folder: JobFolder, attempt: str, workspace: Workspace, device: str, threads: int) -> Outcome:
     if job.protocol is None:
         raise ValueError("a benchmark's job has a protocol")
-    extraction = job.feature_job()
+    extraction, backbone = job.feature_job(), job.required_backbone()
     context = JobContext(
         protocol=job.protocol,
-        backbone=workspace.backbone(job.backbone.digest) / "backbone.safetensors",
-        digest=job.backbone.digest,
-        input=input_convention(job.backbone.input),
+        backbone=workspace.backbone(backbone.digest) / "backbone.safetensors",
+        digest=backbone.digest,
+        input=input_convention(backbone.input),
         data_root=job.data_root,
         data=job.data,
         seed=job.seed,
         numerics=job.numerics,
         attempt=folder.attempt_folder(attempt),
         features=workspace.feature_set(extraction.key) if extraction is not None else None,
-        previous=tuple(folder.attempt_folder(name) for name in folder.resumable() if name != attempt),
+        previous=_previous(folder, attempt),
         threads=threads,
         device=device,
     )
     return find_benchmark(job.benchmark, "spec.json").run(context)
 
 
-def _record(job: Job, outcome: Outcome, attempt: str, started: str, seconds: float, device: str) -> Record:
-    columns = () if job.protocol is None else find_benchmark(job.benchmark, "spec.json").columns(job.protocol)
+def _pretrain(job: Job, folder: JobFolder, attempt: str, device: str, threads: int) -> tuple[BackboneStamp, Outcome]:
+    """Trains, and puts the checkpoint into the job's folder."""
+    if job.protocol is None:
+        raise ValueError("a pretraining job has a protocol")
+    config = find_config(job.benchmark, "spec.json")
+    context = TrainingContext(
+        protocol=job.protocol,
+        data_root=job.data_root,
+        data=job.data,
+        seed=job.seed,
+        numerics=job.numerics,
+        attempt=folder.attempt_folder(attempt),
+        previous=_previous(folder, attempt),
+        threads=threads,
+        device=device,
+    )
+    product = config.run(context)
+    sha = file_sha256(product.checkpoint)
+    name = f"{config.name}_{datetime.datetime.now(datetime.UTC):%Y%m%d}-{sha[:NAME_CHARACTERS]}.pth"
+    folder.publish_product(product.checkpoint, name)
+    stamp = BackboneStamp(product.digest, name, config.format, config.encoder, config.input)
+    made = {"file": name, "sha256": sha, "bytes": product.checkpoint.stat().st_size}
+    outcome = dataclasses.replace(product.outcome, details={"checkpoint": made, **product.outcome.details})
+    return stamp, outcome
+
+
+def _previous(folder: JobFolder, attempt: str) -> tuple[Path, ...]:
+    return tuple(folder.attempt_folder(name) for name in folder.resumable() if name != attempt)
+
+
+def _record(
+    job: Job, backbone: BackboneStamp, outcome: Outcome, attempt: str, started: str, seconds: float, device: str
+) -> Record:
+    columns: tuple[Column, ...] = ()
+    if job.protocol is not None and not job.pretrains:
+        columns = find_benchmark(job.benchmark, "spec.json").columns(job.protocol)
     absent = [column.metric for column in columns if column.metric not in outcome.metrics]
     if absent:
         raise ValueError(f"{job.benchmark} gave no value and no reason for {', '.join(absent)}")
@@ -220,7 +262,7 @@ def _record(job: Job, outcome: Outcome, attempt: str, started: str, seconds: flo
         key=job.key,
         benchmark=job.benchmark,
         protocol=job.stamp(),
-        backbone=job.backbone,
+        backbone=backbone,
         data=job.data,
         seed=job.seed,
         numerics=job.recorded_numerics(),

@@ -65,14 +65,7 @@ def make_plan(settings: Settings) -> Plan:
     Raises:
         HarnessError: Anything wrong with suite, fields, data or checkpoints; nothing was started.
     """
-    workspace = Workspace(settings.workspace)
-    for code in ("%j", "%t", "%a", "%A"):
-        if code in str(settings.workspace.absolute()):
-            raise HarnessError(
-                f"the workspace's path holds {code}, for which submitit puts the number of a job",
-                "--workspace",
-                "give the folder another name",
-            )
+    workspace = usable_workspace(settings)
     choices = select(settings.suite)
     protocols = _protocols(choices, settings)
     if not settings.ckpt:
@@ -84,7 +77,7 @@ def make_plan(settings: Settings) -> Plan:
     names = sorted({choice.benchmark.data for choice in choices})
     stamps = {name: fingerprint(name, data_root, workspace.cache) for name in names}
     if settings.profile == "full" and not settings.allow_nonstandard_data:
-        _refuse_nonstandard(stamps)
+        refuse_nonstandard(stamps)
     checkpoints = label_checkpoints(settings, workspace)
     jobs: dict[str, PlannedJob] = {}
     for checkpoint in checkpoints:
@@ -95,6 +88,22 @@ def make_plan(settings: Settings) -> Plan:
                 _add(jobs, choice.benchmark, job)
     ordered = sorted(jobs.values(), key=lambda planned: not planned.job.extracts)
     return Plan(checkpoints, tuple(ordered), tuple(dict.fromkeys(notes)))
+
+
+def usable_workspace(settings: Settings) -> Workspace:
+    """The workspace of the settings.
+
+    Raises:
+        HarnessError: submitit would take part of its path for something else.
+    """
+    for code in ("%j", "%t", "%a", "%A"):
+        if code in str(settings.workspace.absolute()):
+            raise HarnessError(
+                f"the workspace's path holds {code}, for which submitit puts the number of a job",
+                "--workspace",
+                "give the folder another name",
+            )
+    return Workspace(settings.workspace)
 
 
 def _job(
@@ -181,7 +190,12 @@ def _with_data(
     return tuple(choices[index] for index in kept), [protocols[index] for index in kept], notes
 
 
-def _refuse_nonstandard(stamps: Mapping[str, DataStamp]) -> None:
+def refuse_nonstandard(stamps: Mapping[str, DataStamp]) -> None:
+    """Refuses data of other counts than the official ones.
+
+    Raises:
+        HarnessError: A data set has such counts.
+    """
     sentences = [sentence.rstrip(".") for stamp in stamps.values() for sentence in stamp.nonstandard]
     if sentences:
         raise HarnessError(
@@ -234,12 +248,12 @@ def _default_labels(checkpoints: Sequence[str]) -> list[str]:
 
 def run_entry(planned: PlannedJob) -> dict[str, Any]:
     """What a run's file says of one benchmark job, enough to show its blank cells when it has no result."""
-    job = planned.job
+    job, backbone = planned.job, planned.job.required_backbone()
     return {
         "benchmark": job.benchmark,
         "key": job.key,
-        "backbone": job.backbone.digest,
-        "input": job.backbone.input,
+        "backbone": backbone.digest,
+        "input": backbone.input,
         "seed": job.seed,
         "protocol": dataclasses.asdict(job.stamp()),
         "data": dataclasses.asdict(job.data),

@@ -54,18 +54,20 @@ def job_status(folder: JobFolder) -> JobStatus:
 
 
 def all_statuses(workspace: Workspace) -> list[JobStatus]:
-    """Every job of a workspace, sorted by name.
+    """Every job of a workspace, sorted by name, benchmarks before pretraining.
 
     Raises:
         HarnessError: There is no workspace.
     """
-    if not workspace.jobs.is_dir():
+    rooms = [room for room in (workspace.jobs, workspace.pretrain) if room.is_dir()]
+    if not rooms:
         raise HarnessError(
             "no job was ever planned here",
             str(workspace.root),
             "python -m harness run --ckpt PATH, or give --workspace",
         )
-    return [job_status(JobFolder(path)) for path in sorted(workspace.jobs.iterdir()) if path.is_dir()]
+    folders = [JobFolder(path) for room in rooms for path in sorted(room.iterdir()) if path.is_dir()]
+    return [job_status(folder) for folder in folders]
 
 
 def find_job(workspace: Workspace, name: str) -> JobFolder:
@@ -78,5 +80,6 @@ def find_job(workspace: Workspace, name: str) -> JobFolder:
     found = [each for each in names if each == name] or [each for each in names if each.startswith(name)]
     if len(found) != 1:
         problem = "no job's name begins with" if not found else "several jobs' names begin with"
-        raise HarnessError(f"{problem} '{name}'", str(workspace.jobs), did_you_mean(name, found or names))
-    return JobFolder(workspace.jobs / found[0])
+        raise HarnessError(f"{problem} '{name}'", str(workspace.root), did_you_mean(name, found or names))
+    room = workspace.jobs if (workspace.jobs / found[0]).is_dir() else workspace.pretrain
+    return JobFolder(room / found[0])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import uuid
@@ -113,12 +114,32 @@ def publish(path: Path, content: bytes | str) -> bool:
     """
     temporary = _write_temporary(path, _as_writer(content))
     try:
-        os.link(temporary, path)
+        return publish_file(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def publish_file(source: Path, path: Path) -> bool:
+    """Gives a whole file a second name by ``link(2)``: the first one wins.
+
+    Args:
+        source: The file, which has one name, on the same file system.
+        path: The target; its folder exists.
+
+    Returns:
+        True where this call made the name, False where a file was already there.
+
+    Raises:
+        HarnessError: Disk full, not writable, no hard links.
+    """
+    try:
+        os.link(source, path)
     except OSError as error:
         # Over NFS the reply to a link that succeeded can be lost; a second try of the client is then told that the file
         # exists. The count of links tells the truth (open(2)).
         with contextlib.suppress(OSError):
-            if os.stat(temporary).st_nlink == 2:
+            if os.stat(source).st_nlink == 2:
                 return True
         if isinstance(error, FileExistsError):
             return False
@@ -129,10 +150,22 @@ def publish(path: Path, content: bytes | str) -> bool:
                 "choose a --workspace on another file system (local disks, NFS and Lustre do)",
             ) from error
         raise explain_os_error(error, path) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
     return True
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal sha256 of a file's bytes.
+
+    Raises:
+        HarnessError: The file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise HarnessError(
+            f"cannot read {path.name}: {error.strerror or error}", str(path), "make the file readable or move it away"
+        ) from error
 
 
 def _as_writer(content: bytes | str | Callable[[IO[bytes]], object]) -> Callable[[IO[bytes]], object]:

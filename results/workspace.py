@@ -32,6 +32,11 @@ class Workspace:
         return self.root / "jobs"
 
     @property
+    def pretrain(self) -> Path:
+        """Pretraining jobs, each with the checkpoint that it made."""
+        return self.root / "pretrain"
+
+    @property
     def runs(self) -> Path:
         return self.root / "runs"
 

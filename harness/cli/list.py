@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json as json_module
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
-from benchmarks.catalogue import catalogue, find_benchmark
+from benchmarks.base import WithProtocol
+from benchmarks.catalogue import catalogue
 from harness.cli.options import Json
+from pretrain.catalogue import CONFIGS
+from results.errors import HarnessError, did_you_mean
 
 app = typer.Typer(help="List benchmarks, checkpoint formats or protocols.", no_args_is_help=True)
 
@@ -55,12 +59,14 @@ def protocols(
     profile: Annotated[str, typer.Option("--profile", help="full or smoke.")] = "full",
     json: Json = False,
 ) -> None:
-    """List protocols with version and hash, or the fields of one."""
-    names = [name] if name else list(catalogue())
+    """List protocols of benchmarks and of pretraining with version and hash, or the fields of one."""
+    known: Mapping[str, WithProtocol] = {**catalogue(), **CONFIGS}
     tables = []
-    for each in names:
-        benchmark, _, variant = each.partition("@")
-        tables.append(find_benchmark(benchmark, "list protocols").protocol(variant or None, profile))
+    for each in [name] if name else known:
+        base, _, variant = each.partition("@")
+        if base not in known:
+            raise HarnessError(f"there is no protocol '{base}'", "list protocols", did_you_mean(base, known))
+        tables.append(known[base].protocol(variant or None, profile))
     if json:
         print(json_module.dumps([{**table.to_dict(), "hash": table.hash} for table in tables], indent=2))
         return

@@ -13,6 +13,7 @@ from harness.cli.inspect import inspect
 from harness.cli.list import app as list_app
 from harness.cli.logs import logs
 from harness.cli.plan import plan
+from harness.cli.pretrain import pretrain
 from harness.cli.report import report
 from harness.cli.run import run
 from harness.cli.status import status
@@ -28,7 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for verb in (run, plan, status, logs, report, inspect):
+for verb in (run, plan, pretrain, status, logs, report, inspect):
     app.command()(verb)
 app.add_typer(list_app, name="list")
 app.add_typer(data.app, name="data")

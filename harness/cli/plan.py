@@ -67,7 +67,7 @@ def plan_rows(made: Plan, settings: Settings) -> list[dict[str, Any]]:
                 "job": job.name,
                 "key": job.key,
                 "benchmark": job.benchmark,
-                "labels": labels[job.backbone.digest, job.backbone.input],
+                "labels": labels[job.required_backbone().digest, job.required_backbone().input],
                 "seed": job.seed,
                 "state": state,
                 "why": why,

@@ -72,7 +72,7 @@ def _run(made: Plan, settings: Settings, quiet: bool, json: bool) -> int:
     book = RunBook(workspace.runs, made, settings)
     book.write()
     reporter: Any = choose_reporter(console, quiet)
-    loop = Loop(workspace, made.jobs, _executor(settings), settings, reporter, book.submitted)
+    loop = Loop(workspace, made.jobs, make_executor(settings), settings, reporter, book.submitted)
     # A run that is asked to end stops its jobs as it does at Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with reporter:
@@ -86,7 +86,8 @@ def _run(made: Plan, settings: Settings, quiet: bool, json: bool) -> int:
     return 0 if all(tracked.state in ("done", "cached") for tracked in loop.jobs) else 1
 
 
-def _executor(settings: Settings) -> Executor:
+def make_executor(settings: Settings) -> Executor:
+    """What the settings name: processes of their own, or this one."""
     from harness.schedule.local import DebugExecutor, LocalExecutor
 
     if settings.executor == "debug":

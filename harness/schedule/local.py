@@ -113,6 +113,7 @@ class LocalExecutor:
             self._gpus,
             own_process=True,
             data_root=folder.read_spec()["data_root"],
+            room=folder.path.parent.name,
         )
         environment = {
             **dict.fromkeys(THREAD_VARIABLES, threads),
@@ -175,7 +176,14 @@ class DebugExecutor:
 
     def submit(self, folder: JobFolder) -> Submission:
         executor = submitit.DebugExecutor(folder=folder.path / "submissions")
-        order = Order(str(self._workspace.absolute()), folder.name, self._slots, self._gpus, own_process=False)
+        order = Order(
+            str(self._workspace.absolute()),
+            folder.name,
+            self._slots,
+            self._gpus,
+            own_process=False,
+            room=folder.path.parent.name,
+        )
         # Here and not when it is first asked for: what stops a run asks too, and must not start anything.
         job = executor.submit(run_job, order)
         if job.result() == "interrupted":

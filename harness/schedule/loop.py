@@ -258,8 +258,8 @@ class Loop:
 
     def _submit(self, tracked: TrackedJob) -> None:
         if tracked.folder.is_finished():
-            # Features whose files are gone or broken: their result must not stand in the way of the new one.
-            tracked.folder.supersede()
+            # Features or a checkpoint that are gone or broken: their result must not stand in the way of the new one.
+            tracked.folder.supersede(resumable=tracked.planned.job.pretrains)
         claim: Claim | None = tracked.folder.last_claim()
         tracked.claims_before = claim.number if claim is not None else 0
         try:

@@ -12,6 +12,7 @@ from benchmarks.toolbox.modules.classifier import FeatureClassifier, FeatureMaps
 from benchmarks.toolbox.modules.heads import AverageHead, MultiHead  # noqa: E402
 from benchmarks.toolbox.modules.hooks import KeepEvaluations, RefuseUnreadable, SeedIteration, SlimCheckpoint  # noqa: E402
 from benchmarks.toolbox.modules.images import ListedImages, ReadImage, UnreadableImage, collate_readable  # noqa: E402
+from benchmarks.toolbox.modules.losses import KeepLosses  # noqa: E402
 from benchmarks.toolbox.modules.metrics import (  # noqa: E402
     CountDetections,
     IntersectionOverUnion,
@@ -30,6 +31,7 @@ __all__ = [
     "FeatureMapsResNet",
     "IntersectionOverUnion",
     "KeepEvaluations",
+    "KeepLosses",
     "ListedImages",
     "MultiHead",
     "MultiHeadAccuracy",

@@ -1,0 +1,123 @@
+"""``pretrain``: from images to a checkpoint."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.cli import options
+from harness.cli.console import make_console
+from pretrain.catalogue import DEFAULT_CONFIG
+
+if TYPE_CHECKING:
+    from harness.job import PlannedJob
+    from harness.schedule.loop import TrackedJob
+    from harness.settings import Settings
+    from results.workspace import Workspace
+
+
+def pretrain(
+    config: Annotated[str, typer.Argument(metavar="[CONFIG]", help="What to train.")] = DEFAULT_CONFIG,
+    profile: options.Profile = None,
+    data: options.Data = None,
+    workspace: options.WorkspaceRoot = None,
+    executor: options.ExecutorName = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Seed of everything random.")] = 0,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="CONFIG.field=value: replace a field of the protocol; marked as modified."),
+    ] = None,
+    numerics: options.NumericsText = None,
+    cache: options.Cache = None,
+    allow_nonstandard_data: options.AllowNonstandard = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also copy the checkpoint to FILE.")] = None,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+) -> None:
+    """Pretrain a ResNet-50 and write its checkpoint, which `run --ckpt` evaluates.
+
+    Exit status: 0 the checkpoint is there; 1 the job failed or is missing; 2 bad input, nothing was started; 130
+    interrupted.
+    """
+    arguments = locals()
+    from harness.pretraining import check_out, plan_pretraining
+    from results.workspace import Workspace
+
+    # Of a benchmark's fields harness.yaml may say something, of this config's only --set.
+    settings = options.settings_of({name: value for name, value in arguments.items() if name != "set_"})
+    planned = plan_pretraining(config, settings, seed, set_ or ())
+    place = Workspace(settings.workspace.absolute())
+    if out is not None:
+        check_out(out, place)
+    raise typer.Exit(_run(planned, settings, place, out, quiet, json))
+
+
+def _run(
+    planned: PlannedJob, settings: Settings, workspace: Workspace, out: Path | None, quiet: bool, json: bool
+) -> int:
+    """Runs the job, or finds it finished, and returns the exit status."""
+    from harness.cli.live import choose_reporter
+    from harness.cli.run import make_executor
+    from harness.pretraining import deliver
+    from harness.schedule.loop import Loop
+
+    console = make_console(stderr=json)
+    reporter: Any = choose_reporter(console, quiet)
+    loop = Loop(workspace, (planned,), make_executor(settings), settings, reporter, lambda *_: None)
+    # A run that is asked to end stops its jobs as it does at Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with reporter:
+        loop.prepare()
+        finished = True if settings.cache == "read-only" else loop.run()
+        reporter.tick(loop.jobs)
+    (tracked,) = loop.jobs
+    product = tracked.folder.product() if tracked.state in ("done", "cached") else None
+    if product is not None and out is not None:
+        deliver(product, out, workspace)
+    _report(tracked, product, out, quiet, json)
+    if not finished:
+        console.print("interrupted; the same command goes on from here", markup=False)
+        return 130
+    return 1 if product is None else 0
+
+
+def _report(tracked: TrackedJob, product: Path | None, out: Path | None, quiet: bool, json: bool) -> None:
+    """Says where the checkpoint lies, or why there is none."""
+    import json as json_module
+
+    record = tracked.folder.read_result() if product is not None else None
+    log = tracked.folder.log()
+    if record is None:
+        reason = tracked.reason or tracked.state
+        if tracked.state == "waiting":
+            reason = "no result, and --cache read-only runs nothing"
+        where = f"\n  log: {log}" if log is not None else ""
+        make_console(stderr=True).print(
+            f"{tracked.folder.name}: {reason}{where}", markup=False, highlight=False, style="red"
+        )
+    if json:
+        answer = {
+            "job": tracked.folder.name,
+            "key": tracked.planned.job.key,
+            "state": tracked.state,
+            "reason": tracked.reason,
+            "log": str(log or ""),
+            "checkpoint": str(product) if product is not None else None,
+            "sha256": record.details["checkpoint"]["sha256"] if record is not None else None,
+            "digest": record.backbone.digest if record is not None else None,
+            "loss": record.metrics["loss"].value if record is not None else None,
+            "out": str(out) if product is not None and out is not None else None,
+        }
+        print(json_module.dumps(answer, indent=2))
+    elif record is not None and not quiet:
+        losses = record.curves["loss"]
+        console = make_console()
+        console.print(
+            f"loss {losses[0]:.3f} in the first epoch, {losses[-1]:.3f} in the last of {len(losses)}", highlight=False
+        )
+        for path in (product, out):
+            if path is not None:
+                console.print(f"wrote {path}", markup=False, highlight=False)
