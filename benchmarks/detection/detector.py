@@ -153,8 +153,8 @@ SMOKE = {
     "long_edge": 160,
     "short_edges": (96,),
     "test_short_edge": 96,
-    "roi_samples": 16,
+    "roi_samples": 8,
     "test_proposals_before_nms": 100,
-    "test_proposals": 10,
+    "test_proposals": 5,
 }
 """What the smoke profile of both detectors replaces beside the length of training."""
