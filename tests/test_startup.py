@@ -54,9 +54,9 @@ def distribution(site: Path, name: str, version: str = "1.0", file: str = "METAD
 
 
 def test_two_distributions_of_the_same_files_are_refused(tmp_path: Path) -> None:
-    site = distribution(tmp_path / "site", "mmdet", "3.3.0")
+    site = distribution(tmp_path / "site", "left-alone")
     assert start(tmp_path, "-P", "-m", "harness", "--version", path=(site,)).returncode == 0
-    distribution(site, "onedl-mmdetection", "3.5.1")
+    distribution(site, "mmdet", "3.3.0")
     refused = start(tmp_path, "-P", "-m", "harness", "--version", path=(site,))
     assert refused.returncode == 2
     assert "onedl-mmdetection and mmdet" in refused.stderr
