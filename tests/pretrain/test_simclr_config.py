@@ -183,7 +183,8 @@ def test_every_field_reaches_the_config(tmp_path: Path, tiny_images: Path) -> No
     before = simclr_config(context(protocol), "imagenet")
     changed: dict[str, Any] = {
         "norm": "BN", "zero_init_residual": False, "neck_bias": True, "decoder": "pillow",
-        "crop_area": (0.2, 1.0), "crop_aspect": (1.0, 1.0), "blur_sigma": (0.1, 1.0), "nesterov": True, "dampening": 0.5,
+        "crop_area": (0.2, 1.0), "crop_aspect": (1.0, 1.0), "blur_sigma": (0.1, 1.0), "nesterov": True,
+        "dampening": 0.5,
         "lars_exclusions": ("bn",),
     }  # fmt: skip
     # Described only, or with one possible value.
