@@ -15,7 +15,7 @@ from harness.plan import refuse_nonstandard, usable_workspace
 from harness.settings import Settings, parse_overrides
 from pretrain.catalogue import find_config
 from results.errors import HarnessError, did_you_mean
-from results.files import explain_os_error, file_sha256, read_json, write_whole
+from results.files import file_sha256, read_json, write_whole
 from results.workspace import Workspace
 
 
@@ -114,7 +114,4 @@ def deliver(product: Path, out: Path, workspace: Workspace) -> None:
         with product.open("rb") as source:
             shutil.copyfileobj(source, stream)
 
-    try:
-        write_whole(out, copy)
-    except OSError as error:
-        raise explain_os_error(error, out) from error
+    write_whole(out, copy)

@@ -91,7 +91,7 @@ class SimCLR(Pretraining):
         "ranks": 1,
         "batch_size_per_rank": 32,
         "workers": 0,
-        "crop": 48,
+        "crop": 40,
     }
 
     def check(self, protocol: Protocol) -> None:

@@ -11,6 +11,7 @@ import typer
 from harness.cli import options
 from harness.cli.console import make_console
 from pretrain.catalogue import DEFAULT_CONFIG
+from results.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.job import PlannedJob
@@ -75,13 +76,19 @@ def _run(
         reporter.tick(loop.jobs)
     (tracked,) = loop.jobs
     product = tracked.folder.product() if tracked.state in ("done", "cached") else None
+    delivered = True
     if product is not None and out is not None:
-        deliver(product, out, workspace)
+        try:
+            deliver(product, out, workspace)
+        except HarnessError as error:
+            # The checkpoint is there, so this is no refusal: the same command only copies.
+            make_console(stderr=True).print(f"error: {error}", markup=False, highlight=False, style="red")
+            out, delivered = None, False
     _report(tracked, product, out, quiet, json)
     if not finished:
         console.print("interrupted; the same command goes on from here", markup=False)
         return 130
-    return 1 if product is None else 0
+    return 0 if product is not None and delivered else 1
 
 
 def _report(tracked: TrackedJob, product: Path | None, out: Path | None, quiet: bool, json: bool) -> None:
