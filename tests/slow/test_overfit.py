@@ -21,9 +21,9 @@ from benchmarks.datasets.sample.voc import write_voc2007, write_voc2012
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 DETECTOR = {
-    "roi_samples": "32",
+    "roi_samples": "16",
     "test_proposals_before_nms": "300",
-    "test_proposals": "50",
+    "test_proposals": "30",
     "train_proposals_before_nms": "1000",
     "train_proposals": "300",
     "warmup_iterations": "20",
@@ -31,17 +31,17 @@ DETECTOR = {
 FIELDS = {
     "voc0712_faster_rcnn": {
         **DETECTOR,
-        "iterations": "120",
-        "milestones": "[90, 110]",
-        "evaluation_interval": "120",
-        "checkpoint_interval": "120",
+        "iterations": "100",
+        "milestones": "[75, 90]",
+        "evaluation_interval": "100",
+        "checkpoint_interval": "100",
     },
     "coco_mask_rcnn": {
         **DETECTOR,
-        "epochs": "250",
-        "milestones": "[200, 235]",
-        "evaluation_interval": "250",
-        "checkpoint_interval": "250",
+        "epochs": "160",
+        "milestones": "[120, 145]",
+        "evaluation_interval": "160",
+        "checkpoint_interval": "160",
     },
     "voc12aug_fcn": {"iterations": "200", "evaluation_interval": "200", "checkpoint_interval": "200"},
     "cityscapes_fcn": {"iterations": "200", "evaluation_interval": "200", "checkpoint_interval": "200"},
