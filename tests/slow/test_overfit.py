@@ -44,7 +44,18 @@ FIELDS = {
         "checkpoint_interval": "160",
     },
     "voc12aug_fcn": {"iterations": "200", "evaluation_interval": "200", "checkpoint_interval": "200"},
-    "cityscapes_fcn": {"iterations": "200", "evaluation_interval": "200", "checkpoint_interval": "200"},
+    "cityscapes_fcn": {
+        # Its digits are half as large as those of VOC: a little larger, and at one scale.
+        "long_edge": "160",
+        "short_edge": "80",
+        "crop": "81",
+        "slide_window": "81",
+        "slide_stride": "54",
+        "scale_range": "[1.0, 1.0]",
+        "iterations": "250",
+        "evaluation_interval": "250",
+        "checkpoint_interval": "250",
+    },
 }
 METRICS = {
     "voc0712_faster_rcnn": {"AP50": 90.0},
