@@ -52,9 +52,9 @@ FIELDS = {
         "slide_window": "81",
         "slide_stride": "54",
         "scale_range": "[1.0, 1.0]",
-        "iterations": "250",
-        "evaluation_interval": "250",
-        "checkpoint_interval": "250",
+        "iterations": "150",
+        "evaluation_interval": "150",
+        "checkpoint_interval": "150",
     },
 }
 METRICS = {

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from mmdet.evaluation.functional import mean_ap
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 from mmseg.evaluation import IoUMetric
 
 from benchmarks.toolbox.modules.heads import SCORES
+
+# mmdet's mean AP forks a pool of processes out of one that computes with threads, which now and then never ends.
+mean_ap.Pool = ThreadPool
 
 TOP = 5
 """The k of top-5."""

@@ -131,3 +131,11 @@ def test_labels_that_are_shifted_do_not_score(dense: Dense) -> None:
 
     assert evaluate(dense, "voc0712_faster_rcnn", other)["pascal_voc/mAP"] < 0.3
     assert evaluate(dense, "coco_mask_rcnn", other)["coco/segm_mAP"] < 0.3
+
+
+def test_evaluation_forks_no_process(dense: Dense, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fork() -> int:
+        raise AssertionError("a process that computes with threads was forked")
+
+    monkeypatch.setattr(os, "fork", fork)
+    assert evaluate(dense, "voc0712_faster_rcnn", objects)["pascal_voc/mAP"] == pytest.approx(1.0, abs=1e-6)
