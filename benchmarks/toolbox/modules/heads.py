@@ -5,6 +5,7 @@ A head first pools, which has no parameters, and then classifies what was pooled
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,13 +49,13 @@ class GridHead(nn.Module):
 class LinearHeads(BaseModule):
     """Independent classifiers; the loss is the sum of their cross-entropies."""
 
+    @abstractmethod
     def pool(self, maps: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
         """What the classifiers see of the five feature maps, by name of the classifier."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, pooled: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Scores of every classifier, float [n, classes] by name, of what was pooled."""
-        raise NotImplementedError
 
     def loss(self, pooled: Mapping[str, torch.Tensor], data_samples: Sequence[Any]) -> dict[str, torch.Tensor]:
         """Mean cross-entropy of every classifier; mmengine adds those whose name holds ``loss``."""
