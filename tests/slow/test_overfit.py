@@ -52,9 +52,9 @@ FIELDS = {
         "slide_window": "81",
         "slide_stride": "54",
         "scale_range": "[1.0, 1.0]",
-        "iterations": "150",
-        "evaluation_interval": "150",
-        "checkpoint_interval": "150",
+        "iterations": "500",
+        "evaluation_interval": "500",
+        "checkpoint_interval": "500",
     },
 }
 METRICS = {
