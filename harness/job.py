@@ -144,7 +144,7 @@ class Job:
             benchmark=raw["benchmark"],
             protocol=Protocol.from_dict(raw["protocol"]) if raw["protocol"] is not None else None,
             request=FeatureRequest.from_dict(raw["request"]) if raw["request"] is not None else None,
-            backbone=BackboneStamp(**raw["backbone"]) if raw["backbone"] is not None else None,
+            backbone=BackboneStamp.from_dict(raw["backbone"]) if raw["backbone"] is not None else None,
             data=DataStamp(**{**raw["data"], "nonstandard": tuple(raw["data"]["nonstandard"])}),
             data_root=Path(raw["data_root"]),
             seed=raw["seed"],

@@ -41,7 +41,7 @@ class LabelledCheckpoint:
 
     def stamp(self) -> BackboneStamp:
         found = self.intake
-        return BackboneStamp(found.digest, found.source, found.format, found.encoder, found.input)
+        return BackboneStamp(found.digest, found.source, found.format, found.encoder, found.input, found.remarks)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,7 +218,8 @@ def label_checkpoints(settings: Settings, workspace: Workspace) -> tuple[Labelle
         raise HarnessError(
             f"{len(settings.label)} labels for {len(settings.ckpt)} checkpoints", "--label", "give one for each --ckpt"
         )
-    intakes = [take_in(checkpoint, workspace, settings.input) for checkpoint in settings.ckpt]
+    reading = (settings.input, settings.encoder, settings.trust)
+    intakes = [take_in(checkpoint, workspace, *reading) for checkpoint in settings.ckpt]
     labels = list(settings.label) or _default_labels(settings.ckpt)
     seen: dict[str, Intake] = {}
     result = []

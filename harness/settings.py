@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     cache: Literal["reuse", "retry", "force", "read-only"] = "reuse"
     numerics: NumericsSettings = NumericsSettings()
     input: str | None = None
+    encoder: str | None = None
+    trust: bool = False
     allow_missing_data: bool = False
     allow_nonstandard_data: bool = False
     slots: int | None = pydantic.Field(default=None, ge=1)

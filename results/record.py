@@ -91,6 +91,8 @@ class BackboneStamp:
         format: Publisher's format it was read from.
         encoder: Which of several networks in the file (``backbone``, ``teacher``...).
         input: Name of the input convention.
+        remarks: What belongs beside every number of this backbone, one sentence each: that its file was read with
+            ``--trust``, that it looks untrained.
     """
 
     digest: str
@@ -98,6 +100,12 @@ class BackboneStamp:
     format: str
     encoder: str
     input: str
+    remarks: tuple[str, ...] = ()
+
+    @staticmethod
+    def from_dict(raw: Mapping[str, Any]) -> BackboneStamp:
+        """The inverse of ``dataclasses.asdict``; files of before there were remarks have none."""
+        return BackboneStamp(**{**raw, "remarks": tuple(raw.get("remarks", ()))})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +166,7 @@ class Record:
         protocol = dict(raw["protocol"])
         data = dict(raw["data"])
         fields["protocol"] = ProtocolStamp(**{**protocol, "modified": tuple(protocol["modified"])})
-        fields["backbone"] = BackboneStamp(**raw["backbone"])
+        fields["backbone"] = BackboneStamp.from_dict(raw["backbone"])
         fields["data"] = DataStamp(**{**data, "nonstandard": tuple(data["nonstandard"])})
         fields["metrics"] = {name: MetricValue(**value) for name, value in raw["metrics"].items()}
         fields["display"] = tuple(Column(**column) for column in raw["display"])

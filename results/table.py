@@ -354,9 +354,10 @@ def _parse_run(raw: Mapping[str, Any]) -> _Run:
 
 
 def _parse_label(raw: Mapping[str, Any]) -> Label:
-    texts = [raw[name] for name in ("digest", "source", "format", "encoder", "input")]
-    _expect((raw["label"], *texts), str)
-    return Label(raw["label"], BackboneStamp(*texts))
+    fields = ("digest", "source", "format", "encoder", "input", "remarks")
+    stamp = BackboneStamp.from_dict({name: raw[name] for name in fields if name in raw})
+    _expect((raw["label"], stamp.digest, stamp.source, stamp.format, stamp.encoder, stamp.input, *stamp.remarks), str)
+    return Label(raw["label"], stamp)
 
 
 def _parse_job(raw: Mapping[str, Any]) -> _PlannedJob:

@@ -170,3 +170,19 @@ def test_links_lead_somewhere(path: Path) -> None:
             assert target[1:] in headings, target
         elif not target.startswith("https://"):
             assert (path.parent / target).is_file(), target
+
+
+def test_the_page_on_checkpoints_has_every_format_with_its_encoders() -> None:
+    from harness.checkpoint.formats.catalogue import LAST_RESORTS, PUBLISHERS
+
+    rows = {}
+    for line in (ROOT / "docs/checkpoints.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `"):
+            rows[cells[0].strip("`")] = (cells[1], cells[2], cells[3].strip("`"))
+    expected = {
+        each.name: (each.summary, ", ".join(dict.fromkeys(place.encoder for place in each.places)), each.input)
+        for each in PUBLISHERS
+    }
+    expected |= {each.name: (each.summary, "its place", each.input) for each in LAST_RESORTS}
+    assert rows == expected

@@ -13,6 +13,15 @@ BLOCKS: Mapping[tuple[int, ...], tuple[str, str]] = {
 }
 """Blocks of layer1 to layer4: what they are with two convolutions a block, and with three (He et al. 2015)."""
 
+_SIGNS = {
+    r"(^|\.)(cls_token|class_token|patch_embed|pos_embed)(\.|$)": "a Vision Transformer",
+    r"(^|\.)attnpool\.": "CLIP's modified ResNet (a stem of three convolutions, attention pooling)",
+    r"(^|\.)(main_conv|mixing_conv)\.": "a ResNet with selective kernels (SimCLR v2, sk1)",
+    r"standardized_conv2d|(^|\.)stages\.0\.blocks\.0\.norm1\.|^final_batchnorm\.": "a ResNetV2",
+    r"\.(zero_point|_packed_params)(\.|$)": "a quantised network",
+}
+"""Parts of names by which an architecture is known."""
+
 _BLOCK = re.compile(r"layer([1-9])\.(\d+)\.")
 
 
@@ -25,8 +34,9 @@ def architecture(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
     Returns:
         Its name; None where it is a plain ResNet-50 or is not recognised.
     """
-    if any(re.search(r"(^|\.)(cls_token|class_token|patch_embed|pos_embed)(\.|$)", name) for name in shapes):
-        return "a Vision Transformer"
+    for sign, what in _SIGNS.items():
+        if any(re.search(sign, name) for name in shapes):
+            return what
     if any(name.startswith("stem.") for name in shapes) or "conv1.0.weight" in shapes:
         return "a ResNet with a deep stem of three convolutions (ResNetV1c, ResNetV1d)"
     blocks = _blocks(shapes)
@@ -41,6 +51,11 @@ def architecture(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
     if blocks != (3, 4, 6, 3) and all(blocks):
         return bottleneck
     return _stem_and_width(shapes)
+
+
+def tells_of_another(name: str) -> bool:
+    """Whether a tensor's name alone says that its network is no plain ResNet."""
+    return any(re.search(sign, name) for sign in _SIGNS)
 
 
 def _blocks(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.backbone import tensor_shapes
 from harness.checkpoint.architecture import architecture
-from harness.checkpoint.formats import Converted, shapes_of
+from harness.checkpoint.formats.base import Converted
+from harness.checkpoint.formats.catalogue import shapes_of
+from harness.checkpoint.read import refusing_damage
 from harness.checkpoint.signature import printable
+from harness.checkpoint.stored import Weight
 from results.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
 LISTED = 5
 """Names given for each kind of problem."""
+
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+"""Types of weights that are taken; anything but float32 is cast, and the cast is noted."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,49 +55,62 @@ def check(converted: Converted, where: str) -> Checked:
     Raises:
         HarnessError: Anything is missing, misshapen, not finite, of another kind, or too much; with a table of it.
     """
-    import torch
-
-    tensors: dict[str, torch.Tensor] = {}
+    sound: dict[str, Weight] = {}
     problems: dict[str, list[str]] = defaultdict(list)
-    casts: Counter[str] = Counter()
     for name, shape in tensor_shapes().items():
         if name not in converted.weights:
             problems["missing"].append(name)
             continue
         value = converted.weights[name]
-        problem = _wrong_kind(value, shape) or _wrong_values(name, value)
+        problem = _wrong_kind(value, shape)
+        if problem:
+            problems[problem[0]].append(f"{name}{problem[1]}")
+        else:
+            sound[name] = value
+    surplus = [printable(name)[:80] for name in converted.weights if name not in tensor_shapes()]
+    if surplus:
+        problems["beyond ResNet-50"] = surplus
+    if problems:
+        raise _refusal(converted, problems, coverage_of(sound), where)
+    # Values are read only where every shape is right: a hostile file cannot ask for more memory than a ResNet-50 takes.
+    tensors, casts = _values(sound, problems, where)
+    if problems:
+        raise _refusal(converted, problems, coverage_of(tensors), where)
+    return Checked(
+        tensors,
+        coverage_of(tensors),
+        tuple(f"{count} tensors of {dtype} were cast to float32" for dtype, count in casts.items()),
+    )
+
+
+def _values(
+    sound: Mapping[str, Weight], problems: dict[str, list[str]], where: str
+) -> tuple[dict[str, torch.Tensor], Counter[str]]:
+    """Reads the values, float32, and counts the casts; tensors with impossible values are added to the problems."""
+    import torch
+
+    tensors: dict[str, torch.Tensor] = {}
+    casts: Counter[str] = Counter()
+    for name, weight in sound.items():
+        with refusing_damage(where):
+            value = weight.read().to(torch.float32)
+        problem = _wrong_values(name, value)
         if problem:
             problems[problem[0]].append(f"{name}{problem[1]}")
             continue
-        # A copy: the file may change or vanish while its mapped pages are in use.
-        tensors[name] = value.detach().to(torch.float32, copy=True).contiguous()
-        dtype = str(value.dtype).removeprefix("torch.")
-        if dtype != "float32":
-            casts[dtype] += 1
-    problems["beyond ResNet-50"] = [printable(name) for name in converted.weights if name not in tensor_shapes()]
-    coverage = coverage_of(tensors)
-    if any(problems.values()):
-        raise _refusal(converted, problems, coverage, where)
-    return Checked(
-        tensors, coverage, tuple(f"{count} tensors of {dtype} were cast to float32" for dtype, count in casts.items())
-    )
+        tensors[name] = value
+        if weight.dtype != "float32":
+            casts[weight.dtype] += 1
+    return tensors, casts
 
 
 def _wrong_kind(value: Any, shape: tuple[int, ...]) -> tuple[str, str] | None:
     """What is wrong with one weight before its values are looked at: the kind of problem and what was found."""
-    import torch
-
-    if not isinstance(value, torch.Tensor):
+    if not isinstance(value, Weight):
         return "no tensor", f" is a {type(value).__name__}"
-    if value.layout != torch.strided or value.dtype not in (
-        torch.float16,
-        torch.bfloat16,
-        torch.float32,
-        torch.float64,
-    ):
-        kind = value.dtype if value.layout == torch.strided else value.layout
-        return "wrong type", f" is {str(kind).removeprefix('torch.')}, expected float16, bfloat16, float32 or float64"
-    if tuple(value.shape) != shape:
+    if value.dtype not in FLOATS:
+        return "wrong type", f" is {printable(value.dtype)}, expected {', '.join(FLOATS[:-1])} or {FLOATS[-1]}"
+    if value.shape != shape:
         return "misshapen", f" found {list(value.shape)}, expected {list(shape)}"
     return None
 
@@ -99,7 +118,6 @@ def _wrong_kind(value: Any, shape: tuple[int, ...]) -> tuple[str, str] | None:
 def _wrong_values(name: str, value: torch.Tensor) -> tuple[str, str] | None:
     import torch
 
-    value = value.detach().to(torch.float32)
     smallest, largest = (float(extreme) for extreme in torch.aminmax(value))
     # NaN anywhere makes both extremes NaN.
     if not math.isfinite(smallest) or not math.isfinite(largest):
@@ -131,14 +149,13 @@ def _refusal(
     other = architecture(shapes_of(converted.weights))
     total = coverage_of(tensor_shapes())
     rows = [
-        f"  {'format':18}{converted.format}",
+        f"  {'format':18}{converted.format}, encoder {printable(converted.encoder)}",
         f"  {'convolutions':18}{coverage['convolutions']}/{total['convolutions']}",
         f"  {'batch norms':18}{coverage['batch_norms']}/{total['batch_norms']}",
     ]
     for kind, names in problems.items():
-        if names:
-            more = f", ... ({len(names)} in all)" if len(names) > LISTED else ""
-            rows.append(f"  {kind:18}{', '.join(names[:LISTED])}{more}")
+        more = f", ... ({len(names)} in all)" if len(names) > LISTED else ""
+        rows.append(f"  {kind:18}{', '.join(names[:LISTED])}{more}")
     what = f"the checkpoint is {other}, not a plain ResNet-50" if other else "the checkpoint is no complete ResNet-50"
     return HarnessError(
         "\n".join([what, *rows]), where, "give a checkpoint of a plain ResNet-50 (blocks 3-4-6-3, 7x7 stem)"

@@ -16,9 +16,13 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.backbone import digest, random_backbone, tensor_shapes, write_backbone
 from benchmarks.input_convention import DEFAULT_CONVENTION, input_convention
 from harness.checkpoint.coverage import check, coverage_of
-from harness.checkpoint.formats import Converted, convert
+from harness.checkpoint.formats.base import Converted
+from harness.checkpoint.formats.catalogue import convert
+from harness.checkpoint.pickles.machine import listed
 from harness.checkpoint.read import read_checkpoint
 from harness.checkpoint.signature import printable, regular_file
+from harness.checkpoint.statistics import GroupStatistics, statistics
+from harness.checkpoint.stored import InMemory
 from results.errors import HarnessError
 from results.files import TEMPORARY_SUFFIX, explain_os_error, make_folder, read_json, to_json, write_whole
 from results.record import sha256_of
@@ -27,7 +31,7 @@ from results.workspace import Workspace
 if TYPE_CHECKING:
     import torch
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 """Grows when the same file would be read otherwise than before."""
 
 RANDOM = "random:"
@@ -51,6 +55,10 @@ class Facts:
         coverage: ``convolutions`` (53) and ``batch_norms`` (53).
         ignored: Tensors that were left out, as ``prefix.*: count``.
         warnings: What the user should know, one sentence each.
+        encoders: All networks that the file holds, by name.
+        remarks: What belongs beside every number of this backbone: that it was read with ``--trust``, that it looks
+            untrained.
+        statistics: Averages over the stem and each stage, beside those of a fresh initialisation.
     """
 
     digest: str
@@ -61,6 +69,9 @@ class Facts:
     coverage: Mapping[str, int]
     ignored: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    encoders: tuple[str, ...] = ("backbone",)
+    remarks: tuple[str, ...] = ()
+    statistics: Mapping[str, GroupStatistics] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,27 +85,36 @@ class Intake(Facts):
     path: Path = dataclasses.field(kw_only=True)
 
 
-def examine(checkpoint: str) -> tuple[Facts, Mapping[str, torch.Tensor]]:
+def examine(
+    checkpoint: str, encoder: str | None = None, trust: bool = False
+) -> tuple[Facts, Mapping[str, torch.Tensor]]:
     """Reads and checks a checkpoint; writes nothing.
 
     Args:
         checkpoint: Path of a file, or ``random:SEED``.
+        encoder: Which of several networks in the file; None for the publisher's default.
+        trust: Whether a file whose pickles name more than plain types is read. Nothing in it is run either way.
 
     Returns:
         The facts, with the format's own input convention, and the 265 tensors, float32.
 
     Raises:
-        HarnessError: Not readable, of no known format, or not a complete ResNet-50.
+        HarnessError: Not readable, of no known format, without that encoder, or not a complete ResNet-50.
     """
     where = printable(checkpoint)
     seed = random_seed(checkpoint)
+    remarks: tuple[str, ...] = ()
     if seed is None:
-        file = read_checkpoint(Path(checkpoint))
-        converted, warnings = convert(file, where), file.warnings
+        with read_checkpoint(Path(checkpoint), trust) as file:
+            converted = convert(file, where, encoder)
+            checked = check(converted, where)
+        if file.foreign:
+            remarks += (f"read with --trust: its file names {listed(file.foreign)}; none of it was run",)
     else:
-        converted = Converted(RANDOM_FORMAT, "backbone", DEFAULT_CONVENTION, random_backbone(seed))
-        warnings = ()
-    checked = check(converted, where)
+        refuse_encoder(encoder, where)
+        weights = {name: InMemory(tensor) for name, tensor in random_backbone(seed).items()}
+        converted = Converted(RANDOM_FORMAT, "backbone", DEFAULT_CONVENTION, weights)
+        checked = check(converted, where)
     found = digest(checked.tensors)
     if converted.digest not in ("", found):
         raise HarnessError(
@@ -102,6 +122,9 @@ def examine(checkpoint: str) -> tuple[Facts, Mapping[str, torch.Tensor]]:
             where,
             "the file is damaged: make it again from the checkpoint it came from",
         )
+    measured = statistics(checked.tensors)
+    if seed is None:
+        remarks += measured.warnings
     facts = Facts(
         found,
         _source(checkpoint),
@@ -110,18 +133,39 @@ def examine(checkpoint: str) -> tuple[Facts, Mapping[str, torch.Tensor]]:
         converted.input,
         checked.coverage,
         converted.ignored,
-        warnings + checked.warnings,
+        remarks + converted.warnings + checked.warnings,
+        converted.encoders,
+        remarks,
+        measured.groups,
     )
     return facts, checked.tensors
 
 
-def take_in(checkpoint: str, workspace: Workspace, input: str | None = None) -> Intake:
+def refuse_encoder(encoder: str | None, where: str) -> None:
+    """Refuses the choice of an encoder where there is none to choose.
+
+    Raises:
+        HarnessError: One was chosen.
+    """
+    if encoder is not None:
+        raise HarnessError(f"an untrained backbone has no encoder '{printable(encoder)}'", where, "leave --encoder out")
+
+
+def take_in(
+    checkpoint: str,
+    workspace: Workspace,
+    input: str | None = None,
+    encoder: str | None = None,
+    trust: bool = False,
+) -> Intake:
     """Brings a checkpoint into a workspace; one that is there already is not read again.
 
     Args:
         checkpoint: Path of a file, or ``random:SEED``.
         workspace: Where the backbone goes.
         input: Name of the input convention; None takes the format's.
+        encoder: As :func:`examine`.
+        trust: As :func:`examine`.
 
     Returns:
         The facts and the path of the canonical backbone. Imports no torch where the checkpoint is known.
@@ -130,11 +174,11 @@ def take_in(checkpoint: str, workspace: Workspace, input: str | None = None) -> 
         HarnessError: As :func:`examine`; unknown input convention; the file changed meanwhile; disk full.
     """
     convention = None if input is None else input_convention(input).name
-    facts = known(checkpoint, workspace)
+    facts = known(checkpoint, workspace, encoder, trust)
     if facts is None:
-        entry = _cache_entry(checkpoint, workspace)
-        facts, tensors = examine(checkpoint)
-        if _cache_entry(checkpoint, workspace) != entry:
+        entry = _cache_entry(checkpoint, workspace, encoder, trust)
+        facts, tensors = examine(checkpoint, encoder, trust)
+        if _cache_entry(checkpoint, workspace, encoder, trust) != entry:
             raise HarnessError(
                 "the checkpoint changed while it was read", printable(checkpoint), "wait until it is written, run again"
             )
@@ -145,12 +189,14 @@ def take_in(checkpoint: str, workspace: Workspace, input: str | None = None) -> 
     return Intake(**fields, path=workspace.backbone(facts.digest) / BACKBONE_FILE)
 
 
-def known(checkpoint: str, workspace: Workspace) -> Facts | None:
+def known(checkpoint: str, workspace: Workspace, encoder: str | None = None, trust: bool = False) -> Facts | None:
     """Looks a checkpoint up without reading it and without importing torch.
 
     Args:
         checkpoint: Path of a file, or ``random:SEED``.
         workspace: The workspace that may know it.
+        encoder: As :func:`examine`.
+        trust: As :func:`examine`.
 
     Returns:
         Its facts; None where it is new, its file changed, or its backbone is gone.
@@ -158,12 +204,14 @@ def known(checkpoint: str, workspace: Workspace) -> Facts | None:
     Raises:
         HarnessError: There is no such file, or SEED is no seed.
     """
-    entry = _cache_entry(checkpoint, workspace)
+    entry = _cache_entry(checkpoint, workspace, encoder, trust)
     try:
         raw = read_json(entry)
         if raw.pop("version") != CACHE_VERSION:
             return None
-        facts = Facts(**{**raw, "ignored": tuple(raw["ignored"]), "warnings": tuple(raw["warnings"])})
+        lists = {name: tuple(raw[name]) for name in ("ignored", "warnings", "encoders", "remarks")}
+        groups = {name: GroupStatistics(**group) for name, group in raw["statistics"].items()}
+        facts = Facts(**{**raw, **lists, "statistics": groups})
         input_convention(facts.input)
         intact = bool(re.fullmatch("[0-9a-f]{64}", facts.digest)) and facts.coverage == coverage_of(tensor_shapes())
     except (HarnessError, KeyError, TypeError, AttributeError):
@@ -195,13 +243,23 @@ def _source(checkpoint: str) -> str:
     return printable(Path(checkpoint).name) if seed is None else f"{RANDOM}{seed}"
 
 
-def _cache_entry(checkpoint: str, workspace: Workspace) -> Path:
-    """Where the facts of a checkpoint are remembered: a name made of the file's place, size, time and inode."""
+def _cache_entry(checkpoint: str, workspace: Workspace, encoder: str | None, trust: bool) -> Path:
+    """Where the facts of a checkpoint are remembered: a name made of the file's place, size, time and inode, of those
+    of the ``config.json`` beside it (Hugging Face says there where the stride is), and of how it is to be read.
+    """
     seed = random_seed(checkpoint)
-    identity: Any = {"random": seed}
     if seed is None:
+        place = os.path.realpath(checkpoint)
         status = regular_file(Path(checkpoint))
-        identity = [os.path.realpath(checkpoint), status.st_size, status.st_mtime_ns, status.st_ino]
+        try:
+            beside = os.stat(os.path.join(os.path.dirname(place), "config.json"))
+            config: Any = [beside.st_size, beside.st_mtime_ns, beside.st_ino]
+        except OSError:
+            config = None
+        identity: Any = [place, status.st_size, status.st_mtime_ns, status.st_ino, config, encoder, trust]
+    else:
+        refuse_encoder(encoder, printable(checkpoint))
+        identity = {"random": seed}
     return workspace.cache / "checkpoints" / f"{sha256_of(identity)}.json"
 
 

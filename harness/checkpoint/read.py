@@ -1,142 +1,159 @@
 """The only place that opens a user's checkpoint. Nothing in the file is ever run.
 
-torch files are read with ``torch.load(weights_only=True)``. Where that refuses, because of globals that are not on
-torch's list, :mod:`harness.checkpoint.unpickle` reads the tensors and replaces everything else by something inert. So
-a hostile pickle beside the weights is read safely, and named in a warning; one in place of a weight is a missing
-weight, and intake refuses the file.
+Pickles are interpreted by :mod:`harness.checkpoint.pickles.machine`, which calls nothing that a file names; torch's and
+numpy's own loaders are not used. A file that names more than plain types is refused, since elsewhere it would run code;
+``trust`` reads its tensors all the same, and still runs nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import json
-import pickle
-import warnings
-import zipfile
-import zlib
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, BinaryIO
 
-from harness.checkpoint.signature import container, printable, regular_file
+from harness.checkpoint.containers.archive import Archive
+from harness.checkpoint.containers.base import Unpacked
+from harness.checkpoint.containers.npz import read_npz
+from harness.checkpoint.containers.plain_pickle import read_pickle
+from harness.checkpoint.containers.safetensors import read_safetensors
+from harness.checkpoint.containers.tar import open_tar
+from harness.checkpoint.containers.torch_legacy import read_torch_legacy
+from harness.checkpoint.containers.torch_zip import read_torch_zip
+from harness.checkpoint.pickles.machine import Inert, listed
+from harness.checkpoint.signature import HEAD_BYTES, container, printable, regular_file, zip_kind
+from harness.checkpoint.stored import Weight
 from results.errors import HarnessError
 
-_DAMAGED = "download or save the file again and compare its size with the publisher's"
+DAMAGED = "download or save the file again and compare its size with the publisher's"
 
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointFile:
-    """What a file holds, before any publisher's layout is recognised.
+    """What a file holds, before any publisher's layout is recognised. A context: the tensors' values are read from it.
 
     Args:
-        content: The outermost mapping; tensors are on the CPU and may be backed by the file.
-        container: ``zip``, ``legacy`` or ``safetensors``.
+        content: The outermost mapping; tensors in it are :class:`harness.checkpoint.stored.Weight`.
+        container: ``zip``, ``npz``, ``legacy``, ``safetensors`` or ``pickle``, in a tar or not.
         metadata: Text that a safetensors file carries.
-        warnings: What the user should know, one sentence each.
+        foreign: What its pickles name that is no plain type; empty unless the file is trusted.
+        path: The file; None where the content was made in memory.
+        stream: Where the tensors' values are read from.
     """
 
     content: Mapping[Any, Any]
     container: str
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    path: Path | None = None
+    stream: BinaryIO | None = None
+
+    def __enter__(self) -> CheckpointFile:
+        """The file itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Closes the file; tensors that were not read by then cannot be read any more."""
+        if self.stream is not None:
+            self.stream.close()
 
 
-def read_checkpoint(path: Path) -> CheckpointFile:
-    """Reads a checkpoint safely.
+def read_checkpoint(path: Path, trust: bool = False) -> CheckpointFile:
+    """Reads all of a checkpoint but the values of its tensors.
 
     Args:
-        path: A torch file of either form, or safetensors; told by content, not by name.
+        path: A torch file of either form, safetensors, npz, a pickle of arrays, or a tar with one of them; told by
+            content, not by name.
+        trust: Whether a file that names more than plain types is read.
 
     Returns:
         Its content.
 
     Raises:
-        HarnessError: Missing, not readable, empty, cut short, damaged, or no checkpoint at all.
+        HarnessError: Missing, not readable, empty, cut short, damaged, built to deceive, no checkpoint at all, or one
+            that would call functions.
     """
     regular_file(path)
-    kind = container(path)
+    where = printable(path)
+    stream = path.open("rb")
+    size = os.fstat(stream.fileno()).st_size
     try:
-        if kind == "safetensors":
-            return _read_safetensors(path)
-        content, foreign = _read_torch(path, kind)
+        with refusing_damage(where):
+            kind, unpacked = _unpack(stream, size, where)
+        if unpacked.foreign and not trust:
+            raise _foreign(unpacked.foreign, where)
+        if not isinstance(unpacked.content, Mapping):
+            raise HarnessError(
+                f"the checkpoint holds no mapping of names to tensors but {_kind_of(unpacked.content)}",
+                where,
+                "save its state_dict: torch.save(model.state_dict(), PATH)",
+            )
+    except BaseException:
+        stream.close()
+        raise
+    return CheckpointFile(
+        unpacked.content, kind, unpacked.metadata, tuple(sorted(unpacked.foreign)), path.absolute(), stream
+    )
+
+
+@contextlib.contextmanager
+def refusing_damage(where: str) -> Iterator[None]:
+    """Turns whatever a damaged or hostile file raises into a refusal.
+
+    Args:
+        where: The file, for messages.
+
+    Raises:
+        HarnessError: In place of any other exception.
+    """
+    try:
+        yield
     except HarnessError:
         raise
-    # A damaged or hostile file can raise anything: struct.error, KeyError, RuntimeError, MemoryError...
+    # A damaged file raises anything: struct.error, KeyError, RecursionError, MemoryError...
     except Exception as error:
         lines = str(error).strip().splitlines()
         reason = printable(lines[0])[:200] if lines else type(error).__name__
-        raise HarnessError(f"the checkpoint is cut short or damaged: {reason}", printable(path), _DAMAGED) from error
-    if not isinstance(content, Mapping):
-        raise HarnessError(
-            f"the checkpoint holds no mapping of names to tensors but {_kind_of(content)}",
-            printable(path),
-            "save its state_dict: torch.save(model.state_dict(), PATH)",
-        )
-    found: tuple[str, ...] = ()
-    if foreign:
-        names = ", ".join(printable(name) for name in sorted(foreign)[:5])
-        found = (f"the file names code that has no place in a checkpoint ({names}); none of it was run",)
-    return CheckpointFile(content, kind, warnings=found)
+        raise HarnessError(f"the checkpoint is cut short or damaged: {reason}", where, DAMAGED) from error
 
 
-def _read_torch(path: Path, kind: str) -> tuple[Any, frozenset[str]]:
-    import torch
-
-    from harness.checkpoint.unpickle import load_legacy, load_zip
-
-    mapped = kind == "zip" and _check_entries(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            # torch maps only by path, takes every *.safetensors for one, and cannot open names that are no UTF-8.
-            if mapped and path.suffix != ".safetensors" and printable(path) == str(path):
-                return torch.load(path, map_location="cpu", weights_only=True, mmap=True), frozenset()
-            with path.open("rb") as stream:
-                return torch.load(stream, map_location="cpu", weights_only=True), frozenset()
-    except pickle.UnpicklingError:
-        return load_zip(path) if kind == "zip" else load_legacy(path)
-
-
-def _check_entries(path: Path) -> bool:
-    """Compares every entry of a zip with its checksum, which torch does not, and says whether it can be mapped.
-
-    A file saved under ``torch.serialization.set_crc32_options(False)`` has zeros for checksums and goes unchecked.
-    """
-    stored = True
-    with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            stored &= entry.compress_type == zipfile.ZIP_STORED
-            if entry.CRC == 0:
-                continue
-            try:
-                with archive.open(entry) as stream:
-                    while stream.read(2**20):
-                        pass
-            except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-                raise HarnessError(
-                    f"the checkpoint is damaged: entry {printable(entry.filename)} does not match its checksum",
-                    printable(path),
-                    _DAMAGED,
-                ) from error
-    return stored
+def _unpack(stream: BinaryIO, size: int, where: str) -> tuple[str, Unpacked]:
+    stream.seek(0)
+    kind = container(stream.read(HEAD_BYTES), size, where)
+    if kind == "tar":
+        stream, size = open_tar(stream, size)
+        stream.seek(0)
+        kind = container(stream.read(HEAD_BYTES), size, where)
+    if kind == "zip":
+        archive = Archive(stream, size)
+        if zip_kind(archive.names, where) == "npz":
+            return "npz", read_npz(archive)
+        return kind, read_torch_zip(archive)
+    if kind == "legacy":
+        return kind, read_torch_legacy(stream, size)
+    if kind == "safetensors":
+        return kind, read_safetensors(stream, size)
+    if kind == "pickle":
+        return kind, read_pickle(stream, size)
+    raise HarnessError(f"a {kind} inside a tar is not read", where, "unpack it and give the checkpoint in it")
 
 
-def _read_safetensors(path: Path) -> CheckpointFile:
-    from safetensors.torch import load
-
-    data = path.read_bytes()
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    metadata = header.get("__metadata__") or {}
-    return CheckpointFile(load(data), "safetensors", {str(name): str(text) for name, text in metadata.items()})
+def _foreign(foreign: frozenset[str], where: str) -> HarnessError:
+    return HarnessError(
+        f"the checkpoint wants to call what no checkpoint needs: {listed(foreign)}; nothing was run",
+        where,
+        "if you know who made it, add --trust: its tensors are read, and none of that is run",
+    )
 
 
 def _kind_of(content: object) -> str:
-    import torch
-
-    from harness.checkpoint.unpickle import Inert
-
     if isinstance(content, Inert):
         return "a pickled object"
-    if isinstance(content, torch.Tensor):
+    if isinstance(content, Weight):
         return f"a single tensor of shape {list(content.shape)}"
     return f"a {type(content).__name__}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
-import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 from results.errors import HarnessError
@@ -24,7 +25,9 @@ _ARCHIVES = {
     b"Rar!": "rar",
 }
 _OTHER_AGAIN = "give the checkpoint file itself with --ckpt"
-_DOWNLOAD_AGAIN = "download the file again and compare its size with the publisher's"
+DOWNLOAD_AGAIN = "download the file again and compare its size with the publisher's"
+_PICKLE = re.compile(rb"\x80[\x02-\x05]|\((d|lp|dp)|[}\]]q|c[A-Za-z_][\w.]*\n")
+"""How pickles begin: with their protocol, or as those of protocol 0 and 1 do."""
 
 
 def printable(name: str | os.PathLike[str]) -> str:
@@ -59,29 +62,28 @@ def regular_file(path: Path) -> os.stat_result:
     if not stat.S_ISREG(status.st_mode):
         raise HarnessError("the checkpoint is no regular file", where, _OTHER_AGAIN)
     if status.st_size == 0:
-        raise HarnessError("the checkpoint is empty (0 bytes)", where, _DOWNLOAD_AGAIN)
+        raise HarnessError("the checkpoint is empty (0 bytes)", where, DOWNLOAD_AGAIN)
     return status
 
 
-def container(path: Path) -> str:
+def container(head: bytes, size: int, where: str) -> str:
     """Which container a checkpoint file is.
 
     Args:
-        path: A regular file that is not empty.
+        head: Its first :data:`HEAD_BYTES` bytes.
+        size: Its length in bytes.
+        where: The file, for messages.
 
     Returns:
-        ``zip`` (torch since 1.6), ``legacy`` (torch before 1.6) or ``safetensors``.
+        ``zip`` (torch since 1.6, or npz), ``legacy`` (torch before 1.6), ``safetensors``, ``pickle`` or ``tar``.
 
     Raises:
         HarnessError: It is none of them, or is cut short; says what it is where that can be told.
     """
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        head = stream.read(HEAD_BYTES)
-    where = printable(path)
     if head.startswith(b"PK\x03\x04"):
-        _check_zip(path, where)
         return "zip"
+    if head[257:262] == b"ustar":
+        return "tar"
     if TORCH_MAGIC in head[:64]:
         return "legacy"
     if head[8:9] == b"{":
@@ -89,19 +91,22 @@ def container(path: Path) -> str:
         if 8 + header <= size:
             return "safetensors"
         if header < 2**27:
-            raise HarnessError("the safetensors file is cut short inside its header", where, _DOWNLOAD_AGAIN)
+            raise HarnessError("the safetensors file is cut short inside its header", where, DOWNLOAD_AGAIN)
+    if _PICKLE.match(head):
+        return "pickle"
     what, mend = _stranger(head)
     raise HarnessError(f"not a checkpoint: {what}", where, mend)
 
 
-def _check_zip(path: Path, where: str) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise HarnessError(
-            "the checkpoint is cut short or damaged: its table of contents is missing", where, _DOWNLOAD_AGAIN
-        ) from error
+def zip_kind(names: Collection[str], where: str) -> str:
+    """What a zip holds, told from the names of its entries.
+
+    Returns:
+        ``torch`` or ``npz``.
+
+    Raises:
+        HarnessError: It is a TorchScript program or something else.
+    """
     tails = {name.partition("/")[2] for name in names}
     if "constants.pkl" in tails:
         raise HarnessError(
@@ -109,13 +114,16 @@ def _check_zip(path: Path, where: str) -> None:
             where,
             "export its state_dict with torch.save and give that file",
         )
-    if "data.pkl" not in tails:
-        listing = ", ".join(printable(name) for name in names[:5])
-        raise HarnessError(
-            f"not a checkpoint: a .zip archive ({len(names)} entries: {listing})",
-            where,
-            "unpack it and give the checkpoint in it",
-        )
+    if "data.pkl" in tails:
+        return "torch"
+    if names and all(name.endswith(".npy") for name in names):
+        return "npz"
+    listing = ", ".join(printable(name) for name in sorted(names)[:5])
+    raise HarnessError(
+        f"not a checkpoint: a .zip archive ({len(names)} entries: {listing})",
+        where,
+        "unpack it and give the checkpoint in it",
+    )
 
 
 def _stranger(head: bytes) -> tuple[str, str]:
@@ -125,15 +133,11 @@ def _stranger(head: bytes) -> tuple[str, str]:
         return "a git-lfs pointer, the weights were not downloaded", "run `git lfs pull` in its repository"
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")):
         return "a web page, most likely the error page of a failed download", "download it again with a direct link"
-    if head[257:262] == b"ustar":
-        return "a .tar archive", "unpack it and give the checkpoint in it"
     for magic, name in _ARCHIVES.items():
         if head.startswith(magic):
             return f"a file compressed with {name}", "unpack it and give the checkpoint in it"
     if head.startswith(b"\x89HDF\r\n"):
         return "an HDF5 file", _OTHER_AGAIN
-    if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
-        return "a pickle that torch.save did not write", "run `python -m harness list formats` for what can be read"
     try:
         text = head.decode("utf-8") if len(head) < HEAD_BYTES else head[:-3].decode("utf-8", errors="ignore")
     except UnicodeDecodeError:

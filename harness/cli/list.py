@@ -42,14 +42,14 @@ def benchmarks(json: Json = False) -> None:
 @app.command()
 def formats(json: Json = False) -> None:
     """List the checkpoint formats that intake reads."""
-    from harness.checkpoint.formats import FORMATS
+    from harness.checkpoint.formats.catalogue import formats as every_format
 
-    rows = [{"name": each.name, "summary": each.summary} for each in FORMATS]
+    rows = [{"name": each.name, "summary": each.summary, "input": each.input} for each in every_format()]
     if json:
         print(json_module.dumps(rows, indent=2))
         return
     for row in rows:
-        print(f"{row['name']:24} {row['summary']}")
+        print(f"{row['name']:20} {row['input']:13} {row['summary']}")
 
 
 @app.command()

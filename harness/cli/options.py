@@ -56,6 +56,14 @@ NumericsText = Annotated[
 InputName = Annotated[
     str | None, typer.Option("--input", help="Input convention of the backbone: rgb-mean-std, rgb-unit, bgr-mean.")
 ]
+Encoder = Annotated[
+    str | None,
+    typer.Option("--encoder", help="Which of several networks in the file: query, key, teacher... See `inspect`."),
+]
+Trust = Annotated[
+    bool | None,
+    typer.Option("--trust", help="Read a file whose pickle names more than plain types; none of it is run."),
+]
 AllowMissing = Annotated[
     bool | None, typer.Option("--allow-missing-data", help="Leave out benchmarks whose data is not there.")
 ]

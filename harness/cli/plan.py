@@ -26,6 +26,8 @@ def plan(
     cache: options.Cache = None,
     numerics: options.NumericsText = None,
     input_: options.InputName = None,
+    encoder: options.Encoder = None,
+    trust: options.Trust = None,
     allow_missing_data: options.AllowMissing = None,
     allow_nonstandard_data: options.AllowNonstandard = None,
     json: options.Json = False,

@@ -35,6 +35,8 @@ def run(
     cache: options.Cache = None,
     numerics: options.NumericsText = None,
     input_: options.InputName = None,
+    encoder: options.Encoder = None,
+    trust: options.Trust = None,
     allow_missing_data: options.AllowMissing = None,
     allow_nonstandard_data: options.AllowNonstandard = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
@@ -156,6 +158,7 @@ class RunBook:
                     "input": each.intake.input,
                     "source": each.intake.source,
                     "format": each.intake.format,
+                    "remarks": list(each.intake.remarks),
                 }
                 for each in made.checkpoints
             ],

@@ -45,6 +45,7 @@ def caption_line(caption: Caption) -> str:
     if caption.nonstandard:
         parts.append("**non-standard data**: " + escape(", ".join(text.rstrip(".") for text in caption.nonstandard)))
     parts += [f"input convention {escape(name)} ({_names(labels)})" for name, labels in caption.inputs]
+    parts += [f"**{_names(labels)}**: {escape(remark)}" for remark, labels in caption.remarks]
     if caption.seeds:
         parts.append(_seeds(caption.seeds))
     if caption.numerics:

@@ -32,6 +32,7 @@ class Caption:
         counts: Images per split and classes.
         nonstandard: How the data differs from the official data set.
         inputs: Input convention and the labels that have it, where it is not the default.
+        remarks: What belongs beside every number of a backbone, and the labels it concerns.
         seeds: Seeds with a result and the labels that have them; empty without randomness.
         numerics: Name and value of what is set.
     """
@@ -44,6 +45,7 @@ class Caption:
     counts: tuple[tuple[str, int], ...]
     nonstandard: tuple[str, ...]
     inputs: tuple[tuple[str, tuple[str, ...]], ...]
+    remarks: tuple[tuple[str, tuple[str, ...]], ...]
     seeds: tuple[tuple[tuple[int, ...], tuple[str, ...]], ...]
     numerics: tuple[tuple[str, str], ...]
 
@@ -278,10 +280,13 @@ def _caption(by_label: Mapping[str, Sequence[Entry]]) -> Caption:
     entries = [entry for jobs in by_label.values() for entry in jobs]
     protocol, data = entries[0].protocol, entries[0].data
     inputs: dict[str, list[str]] = {}
+    remarks: dict[str, list[str]] = {}
     seeds: dict[tuple[int, ...], list[str]] = {}
     for label, jobs in by_label.items():
         if (convention := jobs[0].label.backbone.input) != DEFAULT_INPUT:
             inputs.setdefault(convention, []).append(label)
+        for remark in jobs[0].label.backbone.remarks:
+            remarks.setdefault(public_text(remark), []).append(label)
         if measured := tuple(sorted({job.seed for job in jobs if job.record and job.seed is not None})):
             seeds.setdefault(measured, []).append(label)
     return Caption(
@@ -293,6 +298,7 @@ def _caption(by_label: Mapping[str, Sequence[Entry]]) -> Caption:
         tuple(data.counts.items()),
         tuple(public_text(sentence) for sentence in data.nonstandard),
         tuple((convention, tuple(labels)) for convention, labels in inputs.items()),
+        tuple((remark, tuple(labels)) for remark, labels in remarks.items()),
         tuple((measured, tuple(labels)) for measured, labels in sorted(seeds.items())),
         _numerics(entries[0].numerics),
     )

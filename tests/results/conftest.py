@@ -120,6 +120,7 @@ class Builder:
         jobs: Sequence[Record] = (),
         created: str | None = None,
         input: str = "rgb-mean-std",
+        remarks: Sequence[str] = (),
     ) -> Path:
         """A run that gives labels to backbones; ``jobs`` are the records that its jobs have or would have."""
         self.runs += 1
@@ -133,6 +134,7 @@ class Builder:
                 "input": input,
                 "source": f"{backbone}.pth",
                 "format": "mmselfsup",
+                "remarks": list(remarks),
             }
             for label, backbone in labels.items()
         ]

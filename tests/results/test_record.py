@@ -42,7 +42,7 @@ def test_a_record_holds_every_field_that_the_design_names(builder: Any) -> None:
     )
     assert set(raw) == set(expected.split())
     assert set(raw["protocol"]) == {"name", "version", "hash", "modified", "profile"}
-    assert set(raw["backbone"]) == {"digest", "source", "format", "encoder", "input"}
+    assert set(raw["backbone"]) == {"digest", "source", "format", "encoder", "input", "remarks"}
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Record)])

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import benchmarks.backbone
 from benchmarks.backbone import random_backbone, tensor_shapes
-from harness.checkpoint.formats import write_mmpretrain
+from harness.checkpoint.exports import write_mmpretrain
 from harness.checkpoint.read import CheckpointFile
+from harness.checkpoint.stored import InMemory
+
+
+def trained(seed: int) -> dict[str, torch.Tensor]:
+    """A backbone of the present shape whose every tensor is random: statistics too, variances above zero."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: torch.rand(shape, generator=generator) + (0.1 if name.endswith("running_var") else -0.5)
+        for name, shape in tensor_shapes().items()
+    }
 
 
 @pytest.fixture(scope="session")
@@ -33,11 +45,20 @@ def mm_file(tensors: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPathF
 def small(monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
     """Shrinks the canonical backbone to a stem and two blocks: 9 convolutions and 9 batch norms, 2 MB instead of 94."""
     monkeypatch.setattr(benchmarks.backbone, "STAGE_BLOCKS", (1, 1, 0, 0))
-    generator = torch.Generator().manual_seed(0)
-    return {name: torch.rand(shape, generator=generator) for name, shape in tensor_shapes().items()}
+    return trained(0)
 
 
-def mm_content(tensors: dict[str, torch.Tensor], **changes: object) -> CheckpointFile:
-    """A full mmpretrain checkpoint in memory, with some tensors replaced (None: left out)."""
-    named = {f"backbone.{name}": value for name, value in {**tensors, **changes}.items() if value is not None}
-    return CheckpointFile({"meta": {}, "state_dict": named}, "zip")
+def in_memory(content: Mapping[Any, Any], metadata: Mapping[str, str] | None = None) -> CheckpointFile:
+    """A file that was never written: tensors anywhere in the mapping count as read."""
+    return CheckpointFile(_stored(content), "zip", metadata or {})
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _stored(item) for key, item in value.items()}
+    return InMemory(value) if isinstance(value, torch.Tensor) else value
+
+
+def prefixed(prefix: str, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same weights with something before every name."""
+    return {prefix + name: value for name, value in weights.items()}

@@ -11,15 +11,18 @@ from torchvision import models
 
 from benchmarks.backbone import digest, tensor_shapes
 from harness.checkpoint.coverage import check, coverage_of
-from harness.checkpoint.formats import Converted, convert
-from harness.checkpoint.read import CheckpointFile
+from harness.checkpoint.formats.base import Converted
+from harness.checkpoint.formats.catalogue import convert
+from harness.checkpoint.stored import InMemory
 from results.errors import HarnessError
+from tests.harness.checkpoint.conftest import in_memory
 
 Tensors = dict[str, torch.Tensor]
 
 
 def converted(weights: Mapping[str, object]) -> Converted:
-    return Converted("torchvision", "backbone", "rgb-mean-std", weights)
+    stored = {name: InMemory(value) if isinstance(value, torch.Tensor) else value for name, value in weights.items()}
+    return Converted("torchvision", "backbone", "rgb-mean-std", stored)
 
 
 def refusal(tensors: Tensors, **changes: object) -> str:
@@ -152,7 +155,7 @@ def test_torchvisions_other_resnets(name: str, said: str) -> None:
     # Zeros without memory: only names and shapes matter here.
     state = {key: torch.zeros(()).expand(value.shape) for key, value in state.items()}
     with pytest.raises(HarnessError) as caught:
-        check(convert(CheckpointFile(state, "zip"), "some.pth"), "some.pth")
+        check(convert(in_memory(state), "some.pth"), "some.pth")
     assert caught.value.what.startswith(f"the checkpoint is {said}")
     assert "not a plain ResNet-50" in caught.value.what
 
@@ -168,7 +171,7 @@ def test_other_architectures_by_name(small: Tensors) -> None:
         "backbone.patch_embed.projection.bias": torch.zeros(768),
     }
     with pytest.raises(HarnessError, match="a Vision Transformer, not a plain ResNet-50"):
-        check(convert(CheckpointFile({"state_dict": transformer}, "zip"), "some.pth"), "some.pth")
+        check(convert(in_memory({"state_dict": transformer}), "some.pth"), "some.pth")
 
 
 def test_other_blocks_are_counted(tensors: Tensors) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -9,14 +10,16 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from benchmarks.backbone import digest, read_backbone
 from harness.checkpoint import intake
-from harness.checkpoint.formats import write_mmpretrain, write_torchvision
+from harness.checkpoint.exports import write_mmpretrain, write_torchvision
 from harness.checkpoint.intake import Intake, examine, known, random_seed, take_in
+from harness.checkpoint.statistics import FRESH, UNTOUCHED, statistics
 from results.errors import HarnessError
 from results.workspace import Workspace
 
@@ -38,7 +41,7 @@ def small_file(small: Tensors, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def no_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(checkpoint: str) -> None:
+    def fail(checkpoint: str, *_: object) -> None:
         raise AssertionError(f"{checkpoint} was read again")
 
     monkeypatch.setattr(intake, "examine", fail)
@@ -46,6 +49,10 @@ def no_reading(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_full_checkpoint(mm_file: Path, tensors: Tensors, workspace: Workspace) -> None:
     found = take_in(str(mm_file), workspace)
+    untrained = (
+        UNTOUCHED.format(count=53, total=53),
+        FRESH.format(total=53),
+    )
     assert found == Intake(
         digest=digest(tensors),
         source="simclr.pth",
@@ -53,6 +60,10 @@ def test_a_full_checkpoint(mm_file: Path, tensors: Tensors, workspace: Workspace
         encoder="backbone",
         input="rgb-mean-std",
         coverage={"convolutions": 53, "batch_norms": 53},
+        warnings=untrained,
+        encoders=("backbone",),
+        remarks=untrained,
+        statistics=statistics(tensors).groups,
         path=workspace.backbone(digest(tensors)) / "backbone.safetensors",
     )
     written = read_backbone(found.path, found.digest)
@@ -67,7 +78,10 @@ def test_a_full_checkpoint(mm_file: Path, tensors: Tensors, workspace: Workspace
         "input": "rgb-mean-std",
         "coverage": {"convolutions": 53, "batch_norms": 53},
         "ignored": [],
-        "warnings": [],
+        "warnings": list(untrained),
+        "encoders": ["backbone"],
+        "remarks": list(untrained),
+        "statistics": {name: dataclasses.asdict(group) for name, group in found.statistics.items()},
     }
     assert os.listdir(workspace.backbones) == [found.digest]
 
@@ -131,6 +145,45 @@ def test_a_known_file_is_not_read_again(
     assert take_in(str(link), workspace).source == "link.pth"
 
 
+def test_encoder_trust_and_the_config_beside_are_part_of_what_is_remembered(
+    small: Tensors, tmp_path: Path, workspace: Workspace
+) -> None:
+    path = tmp_path / "moco.pth"
+    key = {name: value + 1 for name, value in small.items()}
+    named = {f"module.encoder_q.{name}": value for name, value in small.items()}
+    named |= {f"module.encoder_k.{name}": value for name, value in key.items()}
+    torch.save({"state_dict": named}, path)
+    assert take_in(str(path), workspace).encoder == "query"
+    assert known(str(path), workspace, "key") is None
+    found = take_in(str(path), workspace, encoder="key")
+    assert (found.encoder, found.digest, found.encoders) == ("key", digest(key), ("query", "key"))
+    assert take_in(str(path), workspace).digest == digest(small)
+    assert known(str(path), workspace, trust=True) is None
+    (tmp_path / "config.json").write_text("{}")
+    assert known(str(path), workspace) is None
+
+
+def test_an_untrained_backbone_has_no_encoder(workspace: Workspace) -> None:
+    with pytest.raises(HarnessError, match="has no encoder 'query'"):
+        take_in("random:0", workspace, encoder="query")
+
+
+def test_trust_is_remarked(small: Tensors, tmp_path: Path, workspace: Workspace) -> None:
+    class Odd:
+        def __reduce__(self) -> Any:
+            return print, ("never",)
+
+    path = tmp_path / "a.pth"
+    torch.save({"state_dict": {f"backbone.{name}": value for name, value in small.items()}, "odd": Odd()}, path)
+    with pytest.raises(HarnessError, match=r"__builtin__\.print|builtins\.print") as caught:
+        take_in(str(path), workspace)
+    assert "--trust" in caught.value.mend
+    found = take_in(str(path), workspace, trust=True)
+    assert found.digest == digest(small)
+    assert "read with --trust" in found.remarks[0]
+    assert found.remarks[0] in found.warnings
+
+
 def test_a_changed_file_is_read_again(small: Tensors, small_file: Path, workspace: Workspace) -> None:
     first = take_in(str(small_file), workspace)
     write_mmpretrain(small_file, {**small, "bn1.bias": small["bn1.bias"] + 1})
@@ -163,7 +216,7 @@ def test_a_backbone_that_is_gone_is_made_again(small_file: Path, workspace: Work
         lambda text: text[: len(text) // 2],
         lambda text: "[]",
         lambda text: "null",
-        lambda text: text.replace('"version": 1', '"version": 0'),
+        lambda text: text.replace('"version": 2', '"version": 1'),
         lambda text: text.replace('"digest": "', '"digest": "../'),
         lambda text: text.replace('"source"', '"sauce"'),
         lambda text: text.replace('"convolutions": 9', '"convolutions": 8'),
@@ -191,8 +244,8 @@ def test_a_refused_file_leaves_nothing(tmp_path: Path, workspace: Workspace) -> 
 
 
 def test_a_file_that_changes_meanwhile(small_file: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    def slow(checkpoint: str) -> object:
-        found = examine(checkpoint)
+    def slow(checkpoint: str, *how: Any) -> object:
+        found = examine(checkpoint, *how)
         os.utime(checkpoint, ns=(0, 0))
         return found
 
@@ -262,7 +315,7 @@ def test_twenty_processes_make_one_folder(tmp_path: Path) -> None:
         from pathlib import Path
         import torch
         import benchmarks.backbone
-        from harness.checkpoint.formats import write_mmpretrain
+        from harness.checkpoint.exports import write_mmpretrain
         from harness.checkpoint.intake import take_in
         from results.workspace import Workspace
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import pickle
 import tarfile
 import zipfile
 from pathlib import Path
@@ -37,8 +36,8 @@ def refusal(path: Path) -> str:
         (b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5"),
         (b"\x00\x01\x02\x03" * 20, "unknown file"),
         (b"P", "text file"),
-        (b"\x80", "pickle"),
-        (pickle.dumps({"blobs": [1.0] * 100}), "pickle that torch.save did not write"),
+        (b"\x80", "unknown file"),
+        (b"\x80\x04", "the pickle is damaged (it has no end)"),
         (gzip.compress(b"weights", mtime=0), "gzip"),
         (b"PK\x03\x04" + b"\x00" * 300, "cut short or damaged"),
         ((5000).to_bytes(8, "little") + b'{"conv1.weight"', "cut short inside its header"),
@@ -52,11 +51,13 @@ def test_says_what_the_file_is(tmp_path: Path, content: bytes, said: str) -> Non
 
 def test_archives(tmp_path: Path) -> None:
     (tmp_path / "weights.bin").write_bytes(b"w" * 5000)
+    (tmp_path / "more.bin").write_bytes(b"w")
     with tarfile.open(tmp_path / "checkpoint.tar", "w") as archive:
         archive.add(tmp_path / "weights.bin", "weights.bin")
+        archive.add(tmp_path / "more.bin", "more.bin")
     with zipfile.ZipFile(tmp_path / "checkpoint.zip", "w") as zipped:
         zipped.write(tmp_path / "weights.bin", "weights.bin")
-    assert ".tar archive" in refusal(tmp_path / "checkpoint.tar")
+    assert "the tar holds 2 files (more.bin, weights.bin)" in refusal(tmp_path / "checkpoint.tar")
     assert ".zip archive (1 entries: weights.bin)" in refusal(tmp_path / "checkpoint.zip")
 
 

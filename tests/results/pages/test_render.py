@@ -210,6 +210,17 @@ def test_another_input_convention_is_said_and_the_default_is_the_catalogues(buil
     assert "input convention" not in tables(only(paths, "two.md"))[0][3]
 
 
+def test_what_belongs_beside_the_numbers_of_a_backbone_stands_in_the_caption(builder: Any) -> None:
+    builder.finish()
+    builder.finish(backbone="byol")
+    builder.run({"one": "simclr"}, remarks=["read with --trust: its file names x.y | z; none of it was run"])
+    builder.run({"two": "byol"})
+    paths = render(builder.workspace)
+    for page in ("model_zoo.md", "one.md"):
+        assert "one: read with --trust: its file names x.y | z; none of it was run" in tables(only(paths, page))[0][3]
+    assert "--trust" not in tables(only(paths, "two.md"))[0][3]
+
+
 def test_several_seeds_give_mean_and_sample_deviation(builder: Any) -> None:
     records = [builder.finish("imagenet_mhead", seed=seed) for seed in (0, 1, 2)]
     builder.run({"a": "simclr"})

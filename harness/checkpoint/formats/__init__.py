@@ -1,0 +1,1 @@
+"""Publishers' layouts of a ResNet-50 checkpoint: one small class each."""

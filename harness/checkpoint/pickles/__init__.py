@@ -1,0 +1,1 @@
+"""Pickles, interpreted without building anything but plain values."""
