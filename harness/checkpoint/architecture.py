@@ -14,8 +14,8 @@ BLOCKS: Mapping[tuple[int, ...], tuple[str, str]] = {
 """Blocks of layer1 to layer4: what they are with two convolutions a block, and with three (He et al. 2015)."""
 
 _SIGNS = {
+    r"(^|\.)attn_?pool\.": "CLIP's modified ResNet (a stem of three convolutions, attention pooling)",
     r"(^|\.)(cls_token|class_token|patch_embed|pos_embed)(\.|$)": "a Vision Transformer",
-    r"(^|\.)attnpool\.": "CLIP's modified ResNet (a stem of three convolutions, attention pooling)",
     r"(^|\.)(main_conv|mixing_conv)\.": "a ResNet with selective kernels (SimCLR v2, sk1)",
     r"standardized_conv2d|(^|\.)stages\.0\.blocks\.0\.norm1\.|^final_batchnorm\.": "a ResNetV2",
     r"\.(zero_point|_packed_params)(\.|$)": "a quantised network",
@@ -37,7 +37,8 @@ def architecture(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
     for sign, what in _SIGNS.items():
         if any(re.search(sign, name) for name in shapes):
             return what
-    if any(name.startswith("stem.") for name in shapes) or "conv1.0.weight" in shapes:
+    deep = any(name.startswith(("stem.", "conv1.0.")) for name in shapes)
+    if deep and any(name.startswith("layer1.") for name in shapes):
         return "a ResNet with a deep stem of three convolutions (ResNetV1c, ResNetV1d)"
     blocks = _blocks(shapes)
     if not any(blocks):

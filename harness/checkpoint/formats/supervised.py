@@ -11,6 +11,7 @@ from harness.checkpoint.formats.base import Format, Place, has, renamed, state
 from harness.checkpoint.formats.lightning import is_lightning
 from harness.checkpoint.formats.openmmlab import STATE, is_resnet
 from harness.checkpoint.read import CheckpointFile
+from harness.checkpoint.signature import printable
 from harness.checkpoint.stored import Reversed, Weight
 
 STRIDE_IN_1X1 = "the stride is in the 1x1 convolution of a block, which is not torchvision's ResNet-50"
@@ -18,9 +19,10 @@ UNKNOWN_PIXELS = (
     "nothing in the file says which pixels its network takes: RGB with mean and standard deviation is assumed, but "
     "detectron2's default is BGR with the mean only (--input bgr-mean)"
 )
+IMAGENET_PIXELS = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 LONGEST_CONFIG = 2**20
 """Characters of a configuration that is read."""
-PLAIN_STRIDE = "give a network with the stride in the 3x3 convolution, as torchvision's"
+PLAIN_STRIDE = "give a plain ResNet-50, with the stride in the 3x3 convolution, as torchvision's"
 UNKNOWN_STRIDE = (
     "nothing in the file says whether the stride of a block is in its 3x3 convolution or in its 1x1: the 3x3 is taken"
 )
@@ -39,6 +41,33 @@ class Torchvision(Format):
     def recognises(self, file: CheckpointFile) -> bool:
         """See :class:`Format`."""
         return "digest" not in file.metadata and is_resnet(state(file, ()), *self.dropped)
+
+    def refusal(self, file: CheckpointFile) -> tuple[str, str] | None:
+        """See :class:`Format`; timm's variants with blurred pooling have the names and shapes of a ResNet-50."""
+        declared = _config_beside(file).get("architecture")
+        if isinstance(declared, str) and not re.match(r"(tv_)?resnet50(\.|$)", declared):
+            return f"its config.json says architecture {printable(declared[:40])}, not resnet50", PLAIN_STRIDE
+        return None
+
+    def input_of(self, file: CheckpointFile) -> str:
+        """See :class:`Format`."""
+        return "rgb-unit" if _timm_pixels(file) == ([0, 0, 0], [1, 1, 1]) else self.input
+
+    def warnings(self, file: CheckpointFile) -> tuple[str, ...]:
+        """See :class:`Format`."""
+        mean, std = _timm_pixels(file)
+        if mean is None or (mean, std) in (([0, 0, 0], [1, 1, 1]), IMAGENET_PIXELS):
+            return ()
+        return (
+            f"its config.json says mean {printable(str(mean)[:60])} and standard deviation "
+            f"{printable(str(std)[:60])}, which is no input convention here: {self.input} is taken",
+        )
+
+
+def _timm_pixels(file: CheckpointFile) -> tuple[Any, Any]:
+    """Mean and standard deviation that timm's ``config.json`` gives, in units of 1."""
+    found = _config_beside(file).get("pretrained_cfg")
+    return (found.get("mean"), found.get("std")) if isinstance(found, dict) else (None, None)
 
 
 class ImageNetTraining(Format):
@@ -122,13 +151,13 @@ class HuggingFace(Format):
 
 
 def _hugging_face_stride_in_1x1(file: CheckpointFile) -> bool | None:
-    config = _hugging_face_config(file)
+    config = _config_beside(file)
     # False is the default of ResNetConfig, which had no such entry at first.
     stride = config.get("downsample_in_bottleneck", False if config.get("model_type") == "resnet" else None)
     return stride if isinstance(stride, bool) else None
 
 
-def _hugging_face_config(file: CheckpointFile) -> dict[str, Any]:
+def _config_beside(file: CheckpointFile) -> dict[str, Any]:
     """The ``config.json`` beside the file; empty where there is none that can be read."""
     if file.path is None:
         return {}

@@ -121,9 +121,10 @@ def _names(module: str, names: str) -> tuple[str, ...]:
 
 
 _NODES = "AnyNode BooleanNode BytesNode EnumNode FloatNode IntegerNode InterpolationNode PathNode StringNode ValueNode"
+_OPTIMIZERS = "adam.Adam adamw.AdamW sgd.SGD"
 _CALLBACKS = "early_stopping.EarlyStopping model_checkpoint.ModelCheckpoint lr_monitor.LearningRateMonitor"
 _PATHS = "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath"
-_BUILTINS = "bool complex float getattr int long object range slice str"
+_BUILTINS = "bool complex float getattr int long object range slice str unicode xrange"
 
 _INERT = (
     *_names("torch", "float64 float32 float16 bfloat16 double float half complex64 complex128 bool"),
@@ -133,27 +134,38 @@ _INERT = (
     *_names("torch", "Tensor FloatTensor DoubleTensor HalfTensor LongTensor IntTensor"),
     *_names("torch.cuda", "FloatTensor DoubleTensor HalfTensor LongTensor IntTensor"),
     *_names("torch.storage", "TypedStorage _TypedStorage _UntypedStorage"),
-    "torch.serialization._get_layout",
+    *_names("torch", "float8_e4m3fn float8_e5m2 torch_version.TorchVersion serialization._get_layout"),
+    *_names("torch.optim", _OPTIMIZERS),
+    "torch.nn.parameter.UninitializedParameter",
     *_names("builtins", _BUILTINS),
     *_names("__builtin__", _BUILTINS),
     *_names("numpy", "ndarray bool bool_ str_ float64 float32 float16 int64 int32 int16 int8 uint64 uint32 uint8"),
     *_names("numpy.random._pickle", "__randomstate_ctor __generator_ctor __bit_generator_ctor"),
     *_names("numpy.random", "_mt19937.MT19937 _pcg64.PCG64"),
+    *_names("numpy.random.bit_generator", "SeedSequence __pyx_unpickle_SeedSequence"),
     "ml_dtypes.bfloat16",
     *_names("argparse", "Namespace"),
     *_names("types", "SimpleNamespace"),
-    *_names("typing", "Any Dict List Optional Union"),
+    *_names("typing", "Any Dict List Optional Tuple Union"),
     *_names("datetime", "date datetime timedelta timezone"),
     *_names("decimal", "Decimal"),
     *_names("uuid", "UUID"),
     *_names("pathlib", _PATHS),
     *_names("pathlib._local", _PATHS),
-    *_names("collections", "deque"),
+    *_names("collections", "ChainMap deque"),
+    *_names("functools", "partial"),
+    *_names("fractions", "Fraction"),
+    *_names("zoneinfo", "ZoneInfo"),
     *_names("mmengine.logging.history_buffer", "HistoryBuffer"),
     *_names("mmengine.logging.history_buffer.HistoryBuffer", "current max mean min"),
     *_names("omegaconf", "DictConfig ListConfig dictconfig.DictConfig listconfig.ListConfig"),
-    *_names("omegaconf.base", "ContainerMetadata Metadata"),
+    *_names("omegaconf", "tupleconfig.TupleConfig base.ContainerMetadata base.Metadata base.UnionNode"),
     *_names("omegaconf.nodes", _NODES),
+    "mmengine.config.config.Config",
+    "torchvision.transforms.functional.InterpolationMode",
+    # solo-learn's SimSiam keeps a function of its schedule in the scheduler's state.
+    *_names("solo", "methods.base.static_lr utils.lars.LARS utils.lr_scheduler.LinearWarmupCosineAnnealingLR"),
+    "pl_bolts.optimizers.lr_scheduler.LinearWarmupCosineAnnealingLR",
     *_names("pytorch_lightning.callbacks", _CALLBACKS),
     *_names("lightning.pytorch.callbacks", _CALLBACKS),
     *_names("jaxlib", "pytree.PyTreeDef xla_extension.pytree.PyTreeDef _jax.pytree.PyTreeDef"),

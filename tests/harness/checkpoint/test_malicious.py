@@ -138,14 +138,14 @@ TRAPS: dict[str, Trap] = {
             beside(m, "hub"),
             text("entry"),
         ),
-        ("functools.partial", "torch.hub.load"),
+        ("torch.hub.load",),
     ),
     "torch.hub._load_local": of("torch.hub._load_local", lambda m: beside(m, "hub"), text("entry")),
     "torch.load": Trap(
         lambda m: call(
             partial(named("torch", "load"), keywords=entry(text("weights_only"), b"\x89")), beside(m, "second.pth")
         ),
-        ("functools.partial", "torch.load"),
+        ("torch.load",),
     ),
     "torch's own loader": Trap(
         lambda m: call(
@@ -197,7 +197,7 @@ TRAPS: dict[str, Trap] = {
         ),
         ("posix.system",),
     ),
-    "partial": Trap(lambda m: call(partial(SYSTEM, shell(m))), ("functools.partial", "posix.system")),
+    "partial": Trap(lambda m: call(partial(SYSTEM, shell(m))), ("posix.system",)),
     "iterator": Trap(
         lambda m: call(
             named("builtins", "list"), call(named("itertools", "starmap"), SYSTEM, listed(several(shell(m))))
@@ -212,7 +212,7 @@ TRAPS: dict[str, Trap] = {
         lambda m: call(
             named("_operator", "getitem"), call(named("collections", "defaultdict"), partial(SYSTEM, shell(m))), NONE
         ),
-        ("_operator.getitem", "functools.partial", "posix.system"),
+        ("_operator.getitem", "posix.system"),
     ),
     "__setstate__ given by a state": Trap(
         lambda m: build(
