@@ -11,6 +11,7 @@ from benchmarks.base import Benchmark, Resources
 from benchmarks.catalogue import Choice, find_benchmark, select
 from benchmarks.datasets.fingerprint import fingerprint
 from benchmarks.datasets.layout import data_set, missing_files
+from harness.checkpoint.hub import on_hub, short_name
 from harness.checkpoint.intake import Intake, take_in
 from harness.job import Job, PlannedJob
 from harness.settings import Settings, parse_overrides
@@ -238,6 +239,8 @@ def label_checkpoints(settings: Settings, workspace: Workspace) -> tuple[Labelle
 
 def _default_labels(checkpoints: Sequence[str]) -> list[str]:
     def stem(checkpoint: str) -> str:
+        if on_hub(checkpoint):
+            return short_name(checkpoint)
         return checkpoint if checkpoint.startswith("random:") else Path(checkpoint).stem or checkpoint
 
     stems = [stem(checkpoint) for checkpoint in checkpoints]

@@ -14,7 +14,7 @@ BLOCKS: Mapping[tuple[int, ...], tuple[str, str]] = {
 """Blocks of layer1 to layer4: what they are with two convolutions a block, and with three (He et al. 2015)."""
 
 _SIGNS = {
-    r"(^|\.)attn_?pool\.": "CLIP's modified ResNet (a stem of three convolutions, attention pooling)",
+    r"(^|\.)(attn_?pool\.|head\.pos_embed$)": "CLIP's ResNet (a stem of three convolutions, attention pooling)",
     r"(^|\.)(cls_token|class_token|patch_embed|pos_embed)(\.|$)": "a Vision Transformer",
     r"(^|\.)(main_conv|mixing_conv)\.": "a ResNet with selective kernels (SimCLR v2, sk1)",
     r"standardized_conv2d|(^|\.)stages\.0\.blocks\.0\.norm1\.|^final_batchnorm\.": "a ResNetV2",

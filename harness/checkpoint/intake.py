@@ -18,6 +18,7 @@ from benchmarks.input_convention import DEFAULT_CONVENTION, input_convention
 from harness.checkpoint.coverage import check, coverage_of
 from harness.checkpoint.formats.base import Converted
 from harness.checkpoint.formats.catalogue import convert
+from harness.checkpoint.hub import fetch, on_hub
 from harness.checkpoint.pickles.machine import listed
 from harness.checkpoint.read import read_checkpoint
 from harness.checkpoint.signature import printable, regular_file
@@ -91,7 +92,7 @@ def examine(
     """Reads and checks a checkpoint; writes nothing.
 
     Args:
-        checkpoint: Path of a file, or ``random:SEED``.
+        checkpoint: Path of a file, its name on the hub (``hf://``, ``timm:``), or ``random:SEED``.
         encoder: Which of several networks in the file; None for the publisher's default.
         trust: Whether a file whose pickles name more than plain types is read. Nothing in it is run either way.
 
@@ -105,7 +106,7 @@ def examine(
     seed = random_seed(checkpoint)
     remarks: tuple[str, ...] = ()
     if seed is None:
-        with read_checkpoint(Path(checkpoint), trust) as file:
+        with read_checkpoint(_path(checkpoint), trust) as file:
             converted = convert(file, where, encoder)
             checked = check(converted, where)
         if file.foreign:
@@ -161,7 +162,7 @@ def take_in(
     """Brings a checkpoint into a workspace; one that is there already is not read again.
 
     Args:
-        checkpoint: Path of a file, or ``random:SEED``.
+        checkpoint: Path of a file, its name on the hub (``hf://``, ``timm:``), or ``random:SEED``.
         workspace: Where the backbone goes.
         input: Name of the input convention; None takes the format's.
         encoder: As :func:`examine`.
@@ -193,7 +194,7 @@ def known(checkpoint: str, workspace: Workspace, encoder: str | None = None, tru
     """Looks a checkpoint up without reading it and without importing torch.
 
     Args:
-        checkpoint: Path of a file, or ``random:SEED``.
+        checkpoint: Path of a file, its name on the hub (``hf://``, ``timm:``), or ``random:SEED``.
         workspace: The workspace that may know it.
         encoder: As :func:`examine`.
         trust: As :func:`examine`.
@@ -240,7 +241,13 @@ def random_seed(checkpoint: str) -> int | None:
 
 def _source(checkpoint: str) -> str:
     seed = random_seed(checkpoint)
-    return printable(Path(checkpoint).name) if seed is None else f"{RANDOM}{seed}"
+    if seed is not None:
+        return f"{RANDOM}{seed}"
+    return fetch(checkpoint).source if on_hub(checkpoint) else printable(Path(checkpoint).name)
+
+
+def _path(checkpoint: str) -> Path:
+    return fetch(checkpoint).path if on_hub(checkpoint) else Path(checkpoint)
 
 
 def _cache_entry(checkpoint: str, workspace: Workspace, encoder: str | None, trust: bool) -> Path:
@@ -249,10 +256,12 @@ def _cache_entry(checkpoint: str, workspace: Workspace, encoder: str | None, tru
     """
     seed = random_seed(checkpoint)
     if seed is None:
-        place = os.path.realpath(checkpoint)
-        status = regular_file(Path(checkpoint))
+        path = _path(checkpoint)
+        place = os.path.realpath(path)
+        status = regular_file(path)
         try:
-            beside = os.stat(os.path.join(os.path.dirname(place), "config.json"))
+            # Beside the name that was given: the cache of the hub keeps the files themselves elsewhere.
+            beside = path.absolute().with_name("config.json").stat()
             config: Any = [beside.st_size, beside.st_mtime_ns, beside.st_ino]
         except OSError:
             config = None

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 Checkpoints = Annotated[
     list[str] | None,
-    typer.Option("--ckpt", help="Checkpoint file, or random:SEED for an untrained ResNet-50. Repeat for several."),
+    typer.Option(
+        "--ckpt", help="Checkpoint file, hf://OWNER/NAME, timm:NAME, or random:SEED (untrained). Repeat for several."
+    ),
 ]
 Labels = Annotated[
     list[str] | None, typer.Option("--label", help="Name of the row; one for each --ckpt. Default: the file's name.")

@@ -89,8 +89,8 @@ def versions_line(versions: Sequence[Version]) -> str:
 
 
 def file_name(source: str) -> str:
-    """The last part of a path in the form of any system; ``random:0`` stays."""
-    return public_text(re.split(r"[/\\]", source)[-1])
+    """The last part of a path in the form of any system; ``random:0`` and a place on the hub stay."""
+    return public_text(source if source.startswith("hf://") else re.split(r"[/\\]", source)[-1])
 
 
 def _environment() -> jinja2.Environment:

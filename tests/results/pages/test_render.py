@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.input_convention import DEFAULT_CONVENTION
 from results.errors import HarnessError
+from results.pages.markdown import file_name
 from results.pages.model import DEFAULT_INPUT
 from results.pages.render import render
 from results.pages.sections import GROUPS, SECTIONS
@@ -219,6 +220,18 @@ def test_what_belongs_beside_the_numbers_of_a_backbone_stands_in_the_caption(bui
     for page in ("model_zoo.md", "one.md"):
         assert "one: read with --trust: its file names x.y | z; none of it was run" in tables(only(paths, page))[0][3]
     assert "--trust" not in tables(only(paths, "two.md"))[0][3]
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("a/b\\simclr.pth", "simclr.pth"),
+        ("random:0", "random:0"),
+        ("hf://timm/resnet50.a1_in1k/model.safetensors@0123", "hf://timm/resnet50.a1_in1k/model.safetensors@0123"),
+    ],
+)
+def test_a_source_without_its_folder(source: str, shown: str) -> None:
+    assert file_name(source) == shown
 
 
 def test_several_seeds_give_mean_and_sample_deviation(builder: Any) -> None:
