@@ -51,6 +51,26 @@ class Batch:
 
 
 @dataclasses.dataclass(frozen=True)
+class World:
+    """The processes that train one network together, and this one's place among them.
+
+    Args:
+        rank: Of this process, from 0.
+        ranks: How many processes there are; each takes an equal part of every batch.
+        parts: How many parts a rank's share of a batch is computed in, one after the other; their gradients are added
+            up before the optimiser's step (gradient accumulation).
+    """
+
+    rank: int = 0
+    ranks: int = 1
+    parts: int = 1
+
+
+ALONE = World()
+"""One process that computes whole batches."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Resources:
     """What a job asks of the scheduler.
 
@@ -133,6 +153,7 @@ class TrainingContext:
         previous: Folders of earlier attempts of the same job, oldest first, to resume from.
         threads: CPU threads to use.
         device: ``cpu`` or ``cuda``.
+        world: The processes that train together.
     """
 
     protocol: Protocol
@@ -144,6 +165,7 @@ class TrainingContext:
     previous: tuple[Path, ...]
     threads: int
     device: str
+    world: World = ALONE
 
     def required_seed(self) -> int:
         """The seed of what is random.

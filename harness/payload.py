@@ -5,57 +5,38 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import importlib.metadata
 import logging
-import math
 import os
-import platform
 import signal
-import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from benchmarks.base import JobContext, Outcome, TrainingContext
+from benchmarks.base import ALONE, JobContext, Outcome, TrainingContext, World
 from benchmarks.catalogue import find_benchmark
 from benchmarks.datasets.fingerprint import fingerprint
 from benchmarks.input_convention import input_convention
-from harness import __version__
+from harness.attempt_log import logged
 from harness.completeness import is_complete
 from harness.job import Job
-from harness.ledger import NAME_CHARACTERS, Claim, JobFolder, code_revision, now
+from harness.ledger import NAME_CHARACTERS, Claim, JobFolder, now
+from harness.meeting import Meeting, call, call_off, failure_of_another, note_failure, place, wait_for
+from harness.recording import record_of
 from harness.schedule.slots import Slot, count_slots, hold_slot, threads_per_job
 from pretrain.catalogue import find_config
 from results.errors import HarnessError
 from results.files import file_sha256, make_folder
-from results.record import BackboneStamp, Column, Record
+from results.record import BackboneStamp
 from results.workspace import Workspace
-
-RECORDED_PACKAGES = (
-    "torch",
-    "torchvision",
-    "numpy",
-    "pillow",
-    "opencv-python-headless",
-    "scikit-learn",
-    "pycocotools",
-    "onedl-mmengine",
-    "onedl-mmcv",
-    "onedl-mmpretrain",
-    "onedl-mmdetection",
-    "onedl-mmsegmentation",
-)
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 INTERRUPTED = "stopped before it was finished"
 
 LOGGER = logging.getLogger("harness.payload")
-LOGGED_PACKAGES = ("harness", "benchmarks", "pretrain")
-"""What these log at INFO goes into the attempt's log; toolboxes keep logs of their own."""
 
 
 class Interrupted(BaseException):
@@ -74,6 +55,8 @@ class Order:
         own_process: False for the debug executor, which runs in the user's process and terminal.
         data_root: The run's ``--data``; None takes the spec's, which another run of the same job may have written.
         room: Folder of the workspace in which the job's folder lies.
+        world: Over how many processes the job is spread, and in how many parts each computes; as rank 0 sees it.
+        token: Names the submission to its ranks.
     """
 
     workspace: str
@@ -83,6 +66,8 @@ class Order:
     own_process: bool
     data_root: str | None = None
     room: str = "jobs"
+    world: World = ALONE
+    token: str = ""
 
 
 def run_job(order: Order) -> str:
@@ -95,6 +80,68 @@ def run_job(order: Order) -> str:
         ``done``, ``failed`` (reason and traceback are in the attempt), ``interrupted``, or ``not needed`` where the job
         was finished or held by another process.
     """
+    rank = _rank(order)
+    if rank > 0:
+        return follow(order, rank)
+    folder = JobFolder(Workspace(Path(order.workspace)).root / order.room / order.job)
+    try:
+        return _lead(order)
+    finally:
+        if order.world.ranks > 1:
+            call_off(place(folder, order.token))
+
+
+def _rank(order: Order) -> int:
+    """This process's place among those of the job, told by submitit."""
+    if order.world.ranks == 1:
+        return 0
+    import submitit
+
+    return int(submitit.JobEnvironment().global_rank)
+
+
+def follow(order: Order, rank: int) -> str:
+    """Trains beside rank 0, which alone claims, records and publishes.
+
+    Args:
+        order: Which job.
+        rank: From 1.
+
+    Returns:
+        As :func:`run_job`; what becomes of the job is rank 0's to say.
+    """
+    workspace = Workspace(Path(order.workspace))
+    folder = JobFolder(workspace.root / order.room / order.job)
+    meeting = wait_for(place(folder, order.token))
+    if meeting is None:
+        return "not needed"
+    job = Job.from_dict(folder.read_spec())
+    if order.data_root is not None:
+        job = dataclasses.replace(job, data_root=Path(order.data_root))
+    attempt = folder.attempt_folder(meeting.attempt)
+    try:
+        with _signals_interrupt(), logged(attempt / f"log-rank{rank}.txt", order.own_process):
+            device = _prepare(meeting.gpus or None, order)
+            world = dataclasses.replace(order.world, rank=rank)
+            try:
+                with _group(world, device, meeting):
+                    _measure(job, folder, meeting.attempt, workspace, device, _threads(order), world)
+            except HarnessError as error:
+                LOGGER.error("%s", error)
+                note_failure(attempt, rank, error)
+                return "failed"
+            except Exception as error:  # noqa: BLE001 - most often rank 0 is gone; else it must learn of this
+                LOGGER.error("%s", traceback.format_exc())
+                first = (str(error).strip() or type(error).__name__).splitlines()[0]
+                note_failure(attempt, rank, HarnessError(f"rank {rank} failed: {first}", f"log-rank{rank}.txt", ""))
+                return "failed"
+        return "done"
+    except Interrupted:
+        return "interrupted"
+
+
+def _lead(order: Order) -> str:
+    """What rank 0 does."""
     workspace = Workspace(Path(order.workspace))
     folder = JobFolder(workspace.root / order.room / order.job)
     job = Job.from_dict(folder.read_spec())
@@ -110,7 +157,7 @@ def run_job(order: Order) -> str:
         if is_complete(workspace, job):
             return "not needed"
         make_folder(folder.attempt_folder(attempt))
-        with _signals_interrupt(), _logged(folder.attempt_folder(attempt) / "log.txt", order.own_process):
+        with _signals_interrupt(), logged(folder.attempt_folder(attempt) / "log.txt", order.own_process):
             return _attempt(folder, claim, job, order)
     except Interrupted:
         # Asked to stop before the work began or while its end was being noted. Signals are as they were before.
@@ -126,9 +173,9 @@ def _attempt(folder: JobFolder, claim: Claim, job: Job, order: Order) -> str:
     try:
         slots = count_slots(order.slots, order.gpus)
         LOGGER.info("attempt %s of %s, waiting for one of %d slots", claim.attempt, folder.name, slots)
-        with hold_slot(slots, order.gpus) as slot:
+        with hold_slot(slots, order.gpus, order.world.ranks if order.gpus else 1) as slot:
             folder.note_slot(claim.attempt)
-            first = _work(job, folder, claim.attempt, Workspace(Path(order.workspace)), slot, threads_per_job(slots))
+            first = _work(job, folder, claim.attempt, Workspace(Path(order.workspace)), slot, order)
         LOGGER.info("done" if first else "done; another attempt had published before, its result stays")
         status, reason = "done", ""
     except Interrupted:
@@ -140,29 +187,59 @@ def _attempt(folder: JobFolder, claim: Claim, job: Job, order: Order) -> str:
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a third party raises is this job's failure
         LOGGER.error("%s", traceback.format_exc())
         status, reason = "failed", f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        another = failure_of_another(folder.attempt_folder(claim.attempt))
+        if another is not None:
+            LOGGER.error("%s", another)
+            reason = another.what
     folder.end_attempt(claim.attempt, status, reason)
     return status
 
 
-def _work(job: Job, folder: JobFolder, attempt: str, workspace: Workspace, slot: Slot, threads: int) -> bool:
+def _work(job: Job, folder: JobFolder, attempt: str, workspace: Workspace, slot: Slot, order: Order) -> bool:
     """Measures and publishes; returns whether this was the first result."""
     _check_data(job, workspace)
-    if slot.gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = slot.gpu
-    for variable in THREAD_VARIABLES:
-        os.environ[variable] = str(threads)
-    device = _device(slot)
+    device, threads = _prepare(slot.gpu, order), _threads(order)
     started, clock = now(), time.monotonic()
     backbone = job.backbone
     if backbone is None:
         backbone, outcome = _pretrain(job, folder, attempt, device, threads)
     elif job.extracts:
         outcome = _extract(job, folder, attempt, workspace, device, threads)
+    elif order.world.ranks > 1:
+        meeting = call(place(folder, order.token), attempt, slot.gpu or "")
+        with _group(order.world, device, meeting):
+            outcome = _measure(job, folder, attempt, workspace, device, threads, order.world)
     else:
-        outcome = _measure(job, folder, attempt, workspace, device, threads)
+        outcome = _measure(job, folder, attempt, workspace, device, threads, order.world)
     seconds = time.monotonic() - clock
-    record = _record(job, backbone, outcome, attempt, started, seconds, _device_name(device))
+    if order.world != ALONE:
+        spread = {"ranks": order.world.ranks, "parts": order.world.parts}
+        outcome = dataclasses.replace(outcome, details={**outcome.details, "spread": spread})
+    record = record_of(job, backbone, outcome, attempt, started, seconds, _device_name(device))
     return folder.publish_result(record)
+
+
+def _prepare(gpu: str | None, order: Order) -> str:
+    """Sets what libraries read when they are imported, and says which device the job computes on."""
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    for variable in THREAD_VARIABLES:
+        os.environ[variable] = str(_threads(order))
+    return _device(gpu)
+
+
+def _threads(order: Order) -> int:
+    """Threads of this process: the ranks of a job share its slot's."""
+    return max(1, threads_per_job(count_slots(order.slots, order.gpus)) // (1 if order.gpus else order.world.ranks))
+
+
+@contextlib.contextmanager
+def _group(world: World, device: str, meeting: Meeting) -> Iterator[None]:
+    """Joins the ranks of the job."""
+    from benchmarks.toolbox.ranks import process_group
+
+    with process_group(world, device, meeting.address, meeting.port):
+        yield
 
 
 def _check_data(job: Job, workspace: Workspace) -> None:
@@ -197,7 +274,9 @@ def _extract(job: Job, folder: JobFolder, attempt: str, workspace: Workspace, de
     return Outcome(metrics={}, details={"request": job.request.to_dict(), "counts": counts})
 
 
-def _measure(job: Job, folder: JobFolder, attempt: str, workspace: Workspace, device: str, threads: int) -> Outcome:
+def _measure(
+    job: Job, folder: JobFolder, attempt: str, workspace: Workspace, device: str, threads: int, world: World
+) -> Outcome:
     if job.protocol is None:
         raise ValueError("a benchmark's job has a protocol")
     extraction, backbone = job.feature_job(), job.required_backbone()
@@ -215,6 +294,7 @@ def _measure(job: Job, folder: JobFolder, attempt: str, workspace: Workspace, de
         previous=_previous(folder, attempt),
         threads=threads,
         device=device,
+        world=world,
     )
     return find_benchmark(job.benchmark, "spec.json").run(context)
 
@@ -249,57 +329,8 @@ def _previous(folder: JobFolder, attempt: str) -> tuple[Path, ...]:
     return tuple(folder.attempt_folder(name) for name in folder.resumable() if name != attempt)
 
 
-def _record(
-    job: Job, backbone: BackboneStamp, outcome: Outcome, attempt: str, started: str, seconds: float, device: str
-) -> Record:
-    columns: tuple[Column, ...] = ()
-    if job.protocol is not None and not job.pretrains:
-        columns = find_benchmark(job.benchmark, "spec.json").columns(job.protocol)
-    absent = [column.metric for column in columns if column.metric not in outcome.metrics]
-    if absent:
-        raise ValueError(f"{job.benchmark} gave no value and no reason for {', '.join(absent)}")
-    return Record(
-        key=job.key,
-        benchmark=job.benchmark,
-        protocol=job.stamp(),
-        backbone=backbone,
-        data=job.data,
-        seed=job.seed,
-        numerics=job.recorded_numerics(),
-        metrics=outcome.metrics,
-        details=_finite(outcome.details),
-        display=columns,
-        curves=_finite(outcome.curves),
-        started=started,
-        finished=now(),
-        seconds=round(seconds, 3),
-        device=device,
-        versions=_versions(),
-        config_digest=outcome.config_digest,
-        git=code_revision(),
-        attempt=attempt,
-    )
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: a training that is finished must not fail because a curve went through infinity."""
-    if isinstance(value, Mapping):
-        return {name: _finite(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _versions() -> dict[str, str]:
-    versions = {"harness": __version__, "python": platform.python_version()}
-    for name in RECORDED_PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return versions
-
-
-def _device(slot: Slot) -> str:
-    if slot.gpu is None:
+def _device(gpu: str | None) -> str:
+    if gpu is None:
         return "cpu"
     import torch
 
@@ -337,37 +368,3 @@ def _signals_interrupt() -> Iterator[None]:
     finally:
         for each, present in handled.items():
             signal.signal(each, present)
-
-
-@contextlib.contextmanager
-def _logged(path: Path, own_process: bool) -> Iterator[None]:
-    """Sends everything that the process writes into the attempt's log; in the user's own process only the logging."""
-    formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
-    loggers = [logging.getLogger(name) for name in LOGGED_PACKAGES]
-    handler: logging.Handler
-    saved: list[tuple[int, int]] = []
-    if own_process:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        with path.open("ab") as stream:
-            for number in (1, 2):
-                saved.append((number, os.dup(number)))
-                os.dup2(stream.fileno(), number)
-        handler = logging.StreamHandler(sys.stderr)
-    else:
-        handler = logging.FileHandler(path)
-    handler.setFormatter(formatter)
-    for logger in loggers:
-        logger.setLevel(logging.INFO)
-        logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeHandler(handler)
-        handler.close()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for number, copy in saved:
-            os.dup2(copy, number)
-            os.close(copy)

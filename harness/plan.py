@@ -15,6 +15,7 @@ from harness.checkpoint.hub import on_hub, short_name
 from harness.checkpoint.intake import Intake, take_in
 from harness.job import Job, PlannedJob
 from harness.settings import Settings, parse_overrides
+from harness.spread import batch_seen, spread
 from results.errors import HarnessError, did_you_mean
 from results.record import BackboneStamp, DataStamp
 from results.workspace import Workspace
@@ -79,6 +80,7 @@ def make_plan(settings: Settings) -> Plan:
     stamps = {name: fingerprint(name, data_root, workspace.cache) for name in names}
     if settings.profile == "full" and not settings.allow_nonstandard_data:
         refuse_nonstandard(stamps)
+    notes += _norm_notes(choices, protocols, settings)
     checkpoints = label_checkpoints(settings, workspace)
     jobs: dict[str, PlannedJob] = {}
     for checkpoint in checkpoints:
@@ -125,8 +127,23 @@ def _job(
         data_root=data_root,
         seed=seed,
         numerics=settings.numerics.numerics(),
-        batch=benchmark.batch(protocol),
+        batch=batch_seen(benchmark.batch(protocol), spread(protocol, settings.ranks, settings.largest_batch)),
     )
+
+
+def _norm_notes(choices: Sequence[Choice], protocols: Sequence[Protocol], settings: Settings) -> list[str]:
+    """Says where a trained BatchNorm sees fewer images than in the protocol."""
+    notes = []
+    for choice, protocol in zip(choices, protocols, strict=True):
+        whole = choice.benchmark.batch(protocol)
+        world = spread(protocol, settings.ranks, settings.largest_batch)
+        seen = batch_seen(whole, world)
+        if seen != whole:
+            notes.append(
+                f"{protocol.name}: a batch of {whole.effective} is computed in {world.parts} parts, so its BatchNorm "
+                f"sees {seen.batch_norm} images and not {whole.batch_norm}; its number stands in a table of its own"
+            )
+    return notes
 
 
 def _add(jobs: dict[str, PlannedJob], benchmark: Benchmark, job: Job) -> None:

@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     allow_missing_data: bool = False
     allow_nonstandard_data: bool = False
     slots: int | None = pydantic.Field(default=None, ge=1)
+    ranks: int = pydantic.Field(default=1, ge=1, le=1024)
+    largest_batch: int | None = pydantic.Field(default=None, ge=1)
     max_failures: int = pydantic.Field(default=3, ge=1)
 
     @classmethod

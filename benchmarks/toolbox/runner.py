@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import io
 import logging
+import math
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     import torch
     from mmengine.config import Config
     from mmengine.logging import MessageHub, MMLogger
+    from mmengine.model import is_model_wrapper, revert_sync_batchnorm
     from mmengine.registry import DefaultScope
     from mmengine.runner import Runner
     from mmengine.visualization import Visualizer
@@ -25,6 +27,7 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     from benchmarks.toolbox.modules import SeededBatches
     from benchmarks.toolbox.modules.hooks import by_iteration, evaluations
     from benchmarks.toolbox.proof import load_backbone, prove_frozen, prove_loaded, prove_pipeline
+    from benchmarks.toolbox.ranks import in_parts, shared
 
 from benchmarks.backbone import read_backbone
 from benchmarks.base import JobContext, TrainingContext
@@ -77,8 +80,13 @@ class HarnessRunner(Runner):
     interrupted: Interrupted | None = None
 
     def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
-        """Moves the model to the job's device, which mmengine would choose by itself, and applies its numerics."""
-        model = super().wrap_model(model_wrapper_cfg, model).to(self.cfg[SESSION]["device"])
+        """Moves the model to the job's device, which mmengine would choose by itself, and applies its numerics.
+
+        It is shared with other ranks only when it is loaded and proven (:func:`train`).
+        """
+        model = model.to(self.cfg[SESSION]["device"])
+        if not self.distributed:
+            model = revert_sync_batchnorm(model)
         network = self.cfg.get("network", {})
         if network.get("channels_last"):
             model = model.to(memory_format=torch.channels_last)
@@ -95,6 +103,14 @@ class HarnessRunner(Runner):
         logger.addHandler(ToAttemptLog())
         return logger
 
+    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
+        """The wrapper counts parts of batches where the loop counts batches."""
+        wrapper = super().build_optim_wrapper(optim_wrapper)
+        parts = self.cfg[SESSION]["parts"]
+        count = wrapper.initialize_count_status
+        wrapper.initialize_count_status = lambda model, begin, end: count(model, begin * parts, end * parts)
+        return wrapper
+
     def load_or_resume(self) -> None:
         """Goes on from the checkpoint that was found; a config's ``load_from`` is never followed."""
         if self.interrupted is not None and not self._has_loaded:
@@ -110,15 +126,17 @@ class HarnessRunner(Runner):
             # The sampler begins where the checkpoint ended; mmengine would read the batches before and throw them away.
             batches.skip = self.interrupted.content["meta"]["iter"]
             self.train_loop.fast_forward_on_resume = True
-        self.model.load_state_dict(self.interrupted.content["state_dict"], strict=True)
+        unshared(self.model).load_state_dict(self.interrupted.content["state_dict"], strict=True)
         return self.interrupted.content
 
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **options: Any) -> None:
-        """Writes a checkpoint under another name first, so that one that is there is whole.
+        """Writes a checkpoint under another name first, so that one that is there is whole. Rank 0 does so.
 
         Raises:
             HarnessError: Disk full, not writable.
         """
+        if self.rank != 0:
+            return
         target = Path(out_dir) / filename
         temporary = temporary_name(target)
         options["meta"] = {**(options.get("meta") or {}), ORIGIN: self.cfg[SESSION]["origin"]}
@@ -154,10 +172,26 @@ def train(
         prove_loaded(runner, tensors)
         prove_pipeline(runner, tensors, context, pixels, dilated)
         resumed_from = go_on_from(runner, context.previous, context.digest)
-        runner.train()
+        train_shared(runner, context)
         if frozen:
             prove_frozen(runner, tensors)
         return Training(tuple((when, dict(metrics)) for when, metrics in evaluations(runner)), resumed_from)
+
+
+def train_shared(runner: HarnessRunner, context: TrainingContext) -> None:
+    """Trains, with the gradients of all ranks and in the parts of the job's world; the model is as before afterwards.
+
+    Args:
+        runner: Its model is loaded.
+        context: The job.
+    """
+    model = runner.model
+    if context.world.ranks > 1:
+        runner.model = shared(model, context.device)
+    if context.world.parts > 1:
+        runner.model.train_step = in_parts(runner.model.train_step, context.world.parts)
+    runner.train()
+    runner.model = model
 
 
 def go_on_from(runner: HarnessRunner, attempts: Sequence[Path], origin: str) -> int:
@@ -194,7 +228,8 @@ def session(config: Mapping[str, Any], context: TrainingContext, origin: str) ->
     built = Config(_plain(config), format_python_code=False)
     built._cfg_dict["work_dir"] = str(context.attempt / WORK_FOLDER)
     built._cfg_dict["experiment_name"] = f"{context.protocol.name}-{uuid.uuid4().hex[:12]}"
-    built._cfg_dict[SESSION] = {"device": context.device, "origin": origin}
+    built._cfg_dict[SESSION] = {"device": context.device, "origin": origin, "parts": context.world.parts}
+    _use_world(built._cfg_dict, context)
     managers = (MMLogger, MessageHub, Visualizer, DefaultScope)
     before = [set(manager._instance_dict) for manager in managers]
     threads = torch.get_num_threads()
@@ -208,6 +243,24 @@ def session(config: Mapping[str, Any], context: TrainingContext, origin: str) ->
                 instance = manager._instance_dict.pop(name)
                 for handler in getattr(instance, "handlers", ()):
                     handler.close()
+
+
+def _use_world(config: Any, context: TrainingContext) -> None:
+    """Gives this process its share of every batch. No part of the built config: ranks do not change the number."""
+    world, protocol = context.world, context.protocol
+    config["launcher"] = "none" if world.ranks == 1 else "pytorch"
+    multiple = math.lcm(protocol["ranks"], world.ranks * world.parts)
+    config["train_dataloader"]["batch_sampler"].update(rank=world.rank, ranks=world.ranks, multiple=multiple)
+    config["optim_wrapper"]["accumulative_counts"] = world.parts
+    evaluators = config.get("val_evaluator") or []
+    for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
+        # Results are gathered through the group; by default mmengine writes them into a folder of the current one.
+        evaluator["collect_device"] = "gpu"
+
+
+def unshared(model: Any) -> Any:
+    """The model itself, where it is wrapped to be shared by ranks."""
+    return model.module if is_model_wrapper(model) else model
 
 
 def _plain(value: Any) -> Any:

@@ -93,8 +93,8 @@ def make_executor(settings: Settings) -> Executor:
     from harness.schedule.local import DebugExecutor, LocalExecutor
 
     if settings.executor == "debug":
-        return DebugExecutor(settings.workspace, settings.slots)
-    return LocalExecutor(settings.workspace, settings.slots)
+        return DebugExecutor(settings.workspace, settings.slots, settings.largest_batch)
+    return LocalExecutor(settings.workspace, settings.slots, settings.ranks, settings.largest_batch)
 
 
 def _report(workspace: Any, loop: Loop, made: Plan, console: Console, quiet: bool, json: bool) -> None:

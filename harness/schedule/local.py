@@ -6,16 +6,20 @@ import contextlib
 import errno
 import os
 import signal
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import submitit
 
+from benchmarks.base import ALONE, World
+from harness.job import Job
 from harness.ledger import JobFolder
 from harness.payload import THREAD_VARIABLES, Order, run_job
 from harness.schedule.executor import Submission
 from harness.schedule.slots import count_slots, threads_per_job, visible_gpus
+from harness.spread import spread
 from harness.startup import code_root
 from results.errors import HarnessError
 from results.files import explain_os_error
@@ -50,6 +54,11 @@ def _terminal_signals_ignored() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def world_of(job: Job, ranks: int, largest_batch: int | None) -> World:
+    """How a job is spread; pretraining is not."""
+    return ALONE if job.pretrains else spread(job.protocol, ranks, largest_batch)
 
 
 class LocalSubmission:
@@ -92,28 +101,35 @@ class LocalExecutor:
     Args:
         workspace: Root of the workspace.
         slots: The setting ``slots``.
+        ranks: Processes that one job may be spread over, at most as many as there are GPUs.
+        largest_batch: Most images that a process computes at a time.
     """
 
     name = "local"
 
-    def __init__(self, workspace: Path, slots: int | None) -> None:
+    def __init__(self, workspace: Path, slots: int | None, ranks: int = 1, largest_batch: int | None = None) -> None:
         self._workspace = workspace
         self._slots = slots
         self._gpus = tuple(visible_gpus())
+        self._ranks = min(ranks, self.capacity()) if self._gpus else ranks
+        self._largest_batch = largest_batch
 
     def capacity(self) -> int:
         return count_slots(self._slots, self._gpus)
 
     def submit(self, folder: JobFolder) -> Submission:
         threads = str(threads_per_job(self.capacity()))
+        spec = folder.read_spec()
         order = Order(
             str(self._workspace.absolute()),
             folder.name,
             self._slots,
             self._gpus,
             own_process=True,
-            data_root=folder.read_spec()["data_root"],
+            data_root=spec["data_root"],
             room=folder.path.parent.name,
+            world=world_of(Job.from_dict(spec), self._ranks, self._largest_batch),
+            token=uuid.uuid4().hex,
         )
         environment = {
             **dict.fromkeys(THREAD_VARIABLES, threads),
@@ -124,7 +140,9 @@ class LocalExecutor:
         try:
             # submitit makes folders and patterns of "%j" out of the path; the folder of the job is its own.
             executor = submitit.LocalExecutor(folder=folder.path / "submissions")
-            executor.update_parameters(timeout_min=UNLIMITED_MINUTES, gpus_per_node=len(self._gpus))
+            executor.update_parameters(
+                timeout_min=UNLIMITED_MINUTES, gpus_per_node=len(self._gpus), tasks_per_node=order.world.ranks
+            )
             with _environment(environment), _terminal_signals_ignored():
                 job = executor.submit(run_job, order)
         except OSError as error:
@@ -162,13 +180,15 @@ class DebugExecutor:
     Args:
         workspace: Root of the workspace.
         slots: The setting ``slots``.
+        largest_batch: Most images that are computed at a time.
     """
 
     name = "debug"
 
-    def __init__(self, workspace: Path, slots: int | None) -> None:
+    def __init__(self, workspace: Path, slots: int | None, largest_batch: int | None = None) -> None:
         self._workspace = workspace
         self._slots = slots
+        self._largest_batch = largest_batch
         self._gpus = tuple(visible_gpus())
 
     def capacity(self) -> int:
@@ -183,6 +203,7 @@ class DebugExecutor:
             self._gpus,
             own_process=False,
             room=folder.path.parent.name,
+            world=world_of(Job.from_dict(folder.read_spec()), 1, self._largest_batch),
         )
         # Here and not when it is first asked for: what stops a run asks too, and must not start anything.
         job = executor.submit(run_job, order)

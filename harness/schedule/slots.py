@@ -30,7 +30,7 @@ class Slot:
 
     Args:
         number: 0 for the first slot of the host.
-        gpu: What to put into ``CUDA_VISIBLE_DEVICES``; None on a machine without a GPU.
+        gpu: What to put into ``CUDA_VISIBLE_DEVICES``, several joined by commas; None on a machine without a GPU.
     """
 
     number: int
@@ -92,24 +92,31 @@ def _try_lock(name: str) -> IO[bytes] | None:
 
 
 @contextlib.contextmanager
-def hold_slot(slots: int, gpus: Sequence[str]) -> Iterator[Slot]:
-    """Waits for a free slot and holds it.
+def hold_slot(slots: int, gpus: Sequence[str], count: int = 1) -> Iterator[Slot]:
+    """Waits for free slots and holds them.
 
     Args:
         slots: How many there are.
         gpus: Names of the GPUs, one for each slot; empty on a machine without.
+        count: How many are needed at once. All or none are taken, so that two jobs never wait for each other.
     """
-    stream: IO[bytes] | None = None
-    number = 0
-    while stream is None:
+    held: list[tuple[int, IO[bytes]]] = []
+    while True:
         for number in range(slots):
             # By the GPU's name: another run may see other GPUs, and this one in another place.
             stream = _try_lock(f"gpu-{gpus[number]}" if number < len(gpus) else f"cpu-{number}")
             if stream is not None:
+                held.append((number, stream))
+            if len(held) == count:
                 break
-        else:
-            time.sleep(POLL_SECONDS)
+        if len(held) == count:
+            break
+        while held:
+            held.pop()[1].close()
+        time.sleep(POLL_SECONDS)
+    numbers = [number for number, _ in held]
     try:
-        yield Slot(number, gpus[number] if number < len(gpus) else None)
+        yield Slot(numbers[0], ",".join(gpus[number] for number in numbers) if numbers[-1] < len(gpus) else None)
     finally:
-        stream.close()
+        for _, stream in held:
+            stream.close()

@@ -88,8 +88,9 @@ class SeedIteration(Hook):
         self.seed = seed
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Seeds all generators of this process; the batch is there already."""
-        words = np.random.SeedSequence((self.seed, runner.iter, NETWORK)).generate_state(2, np.uint64)
+        """Seeds all generators of this process; the batch is there already. Ranks draw differently."""
+        place = (runner.rank,) if runner.rank else ()
+        words = np.random.SeedSequence((self.seed, runner.iter, NETWORK, *place)).generate_state(2, np.uint64)
         np.random.seed(int(words[0]) % 2**32)
         torch.manual_seed(int(words[1]) % 2**63)
 

@@ -52,10 +52,11 @@ class MultiHeadAccuracy(BaseMetric):
 
     Args:
         features: Names of the classifiers, in the order of their scores.
+        **options: Arguments of mmengine's ``BaseMetric``.
     """
 
-    def __init__(self, features: Sequence[str]) -> None:
-        super().__init__()
+    def __init__(self, features: Sequence[str], **options: Any) -> None:
+        super().__init__(**options)
         self.features = tuple(features)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:

@@ -124,19 +124,39 @@ class SeededBatches(Sampler[list[int]]):
             by iterations; else one epoch is drawn, whose last batch may be smaller.
         by_aspect: Whether a batch holds either high or wide images only, so that little is padded; what is left of an
             epoch at its end is joined all the same (``mmdet/datasets/samplers/batch_sampler.py``).
+        rank: Which part of every batch is this process's.
+        ranks: How many equal parts there are.
+        multiple: Of so many images an epoch is made, a multiple of ``ranks``, by drawing its first images again: what
+            mmengine's sampler does for the published number of ranks (``mmengine/dataset/sampler.py``, ``round_up``).
     """
 
-    def __init__(self, sampler: SeededOrder, batch_size: int, endless: bool = False, by_aspect: bool = False) -> None:
+    def __init__(
+        self,
+        sampler: SeededOrder,
+        batch_size: int,
+        endless: bool = False,
+        by_aspect: bool = False,
+        rank: int = 0,
+        ranks: int = 1,
+        multiple: int = 1,
+    ) -> None:
+        if batch_size % ranks or multiple % ranks:
+            raise ValueError(f"batches of {batch_size} images cannot be shared by {ranks} ranks")
         self.sampler = sampler
         self.batch_size = batch_size
         self.endless = endless
         self.by_aspect = by_aspect
+        self.rank = rank
+        self.ranks = ranks
+        self.multiple = multiple
         self.skip = 0
         """How many batches are passed over at the next beginning."""
 
     def __iter__(self) -> Iterator[list[int]]:
         skipped, self.skip = self.skip, 0
-        return itertools.islice(self._batches(), skipped, None)
+        for batch in itertools.islice(self._batches(), skipped, None):
+            share = len(batch) // self.ranks
+            yield batch[self.rank * share : (self.rank + 1) * share]
 
     def __len__(self) -> int:
         return -(-len(self.sampler) // self.batch_size)
@@ -144,7 +164,9 @@ class SeededBatches(Sampler[list[int]]):
     def _draws(self) -> Iterator[int]:
         if self.endless:
             return itertools.chain.from_iterable(self.sampler.draws(epoch) for epoch in itertools.count())
-        return iter(self.sampler)
+        draws = list(self.sampler)
+        wanted = -(-len(draws) // self.multiple) * self.multiple
+        return itertools.islice(itertools.cycle(draws), wanted)
 
     def _batches(self) -> Iterator[list[int]]:
         count = len(self.sampler)

@@ -1,0 +1,105 @@
+"""Several processes that train one network: their group, their shares of a batch, their gradients."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+import torch.distributed
+from mmengine.model import MMDistributedDataParallel
+
+from benchmarks.base import World
+from benchmarks.toolbox.modules.norm import use_ranked_norms
+
+WAIT = datetime.timedelta(minutes=30)
+"""How long a rank waits for another: the slowest test images of the first may take that long."""
+
+
+@contextlib.contextmanager
+def process_group(world: World, device: str, address: str, port: int) -> Iterator[None]:
+    """Joins the processes of a job, for as long as the context lasts.
+
+    Args:
+        world: This process's place.
+        device: ``cpu`` (gloo) or ``cuda`` (nccl).
+        address: Host of rank 0.
+        port: Free port there.
+    """
+    if world.ranks == 1:
+        yield
+        return
+    # mmengine asks for it; on a host all GPUs of the job are visible to each of its ranks.
+    os.environ["LOCAL_RANK"] = str(world.rank % max(1, torch.cuda.device_count()))
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    torch.distributed.init_process_group(
+        "nccl" if device == "cuda" else "gloo",
+        init_method=f"tcp://{address}:{port}",
+        rank=world.rank,
+        world_size=world.ranks,
+        timeout=WAIT,
+    )
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def shared(model: Any, device: str) -> Any:
+    """A model whose gradients are averaged over the ranks, and whose SyncBN is taken over them.
+
+    Args:
+        model: The same on every rank.
+        device: ``cpu`` or ``cuda``.
+    """
+    devices = [torch.cuda.current_device()] if device == "cuda" else None
+    if device == "cpu":
+        model = use_ranked_norms(model)
+    return MMDistributedDataParallel(module=model, device_ids=devices, broadcast_buffers=False)
+
+
+def in_parts(step: Callable[..., Mapping[str, Any]], parts: int) -> Callable[..., Mapping[str, Any]]:
+    """A training step that computes a batch in parts.
+
+    The optimiser's wrapper divides each loss by the number of parts, adds their gradients up, and steps after the last
+    (``accumulative_counts``): an iteration stays one step of the optimiser, whatever the parts, so no schedule changes.
+
+    Args:
+        step: ``train_step`` of a model of mmengine.
+        parts: How many.
+
+    Returns:
+        A function of the same arguments; its log is the mean of the parts'.
+    """
+
+    def stepped(data: Mapping[str, Any], optim_wrapper: Any) -> dict[str, Any]:
+        logs = [step(part, optim_wrapper=optim_wrapper) for part in split(data, parts)]
+        return {name: sum(log[name] for log in logs) / parts for name in logs[0]}
+
+    return stepped
+
+
+def split(data: Mapping[str, Any], parts: int) -> list[dict[str, Any]]:
+    """Equal parts of a batch, in its order.
+
+    Args:
+        data: ``inputs`` (tensor [n, ...], list of n, or views: a list of tensors [n, ...]) and ``data_samples``, a list
+            of n.
+        parts: How many; n is a multiple.
+    """
+    samples = data["data_samples"]
+    size = len(samples) // parts
+    if size * parts != len(samples):
+        raise ValueError(f"{len(samples)} images cannot be computed in {parts} equal parts")
+    pieces = []
+    for number in range(parts):
+        begin, end = number * size, (number + 1) * size
+        inputs = data["inputs"]
+        views = isinstance(inputs, list) and len(inputs) != len(samples)
+        piece = [view[begin:end] for view in inputs] if views else inputs[begin:end]
+        pieces.append({**data, "inputs": piece, "data_samples": samples[begin:end]})
+    return pieces
