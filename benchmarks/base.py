@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmarks.input_convention import InputConvention
-from benchmarks.protocol import PROFILES, Field, Protocol
+from benchmarks.protocol import PROFILES, Field, Protocol, Variant
 from results.errors import HarnessError, did_you_mean
 from results.record import Column, DataStamp, MetricValue
 
@@ -230,10 +230,8 @@ class WithProtocol:
     """The full protocol."""
     smoke: ClassVar[Mapping[str, Any]]
     """Fields that the smoke profile replaces."""
-    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Fields that each variant replaces."""
-    variant_sources: ClassVar[Mapping[str, str]] = {}
-    """Source of each variant's values."""
+    variants: ClassVar[Mapping[str, Variant]] = {}
+    """How each variant differs, by the name after ``@``."""
 
     def protocol(
         self,
@@ -257,13 +255,12 @@ class WithProtocol:
                 raise HarnessError(
                     f"{self.name} has no variant '{variant}'", "--suite", did_you_mean(variant, self.variants)
                 )
-            protocol = protocol.replace(
-                self.variants[variant], self.variant_sources[variant], name=f"{self.name}@{variant}"
-            )
+            protocol = protocol.vary(self.variants[variant], f"{self.name}@{variant}")
         if profile not in PROFILES:
             raise HarnessError(f"unknown profile '{profile}'", "--profile", did_you_mean(profile, PROFILES))
         if profile == "smoke":
-            protocol = protocol.replace(self.smoke, "smoke profile", profile="smoke")
+            smaller = {name: value for name, value in self.smoke.items() if name in protocol.fields}
+            protocol = protocol.replace(smaller, "smoke profile", profile="smoke")
         if overrides:
             replaced = protocol.replace(overrides, "--set")
             # A field that is set to what it was leaves the hash, and so the number, as it is.

@@ -123,6 +123,17 @@ class Protocol:
             fields[name] = Field(_same_kind(self.name, name, fields[name].value, value), source)
         return dataclasses.replace(self, fields=fields, **changes)
 
+    def vary(self, variant: Variant, name: str) -> Protocol:
+        """The table of a variant.
+
+        Args:
+            variant: How it differs.
+            name: Its name.
+        """
+        kept = {field: value for field, value in self.fields.items() if field not in variant.removed}
+        replaced = dataclasses.replace(self, fields=kept).replace(variant.values, variant.source, name=name)
+        return dataclasses.replace(replaced, fields={**replaced.fields, **variant.added})
+
     def to_dict(self) -> dict[str, Any]:
         """JSON form, with sources, for a job's ``spec.json``."""
         return {
@@ -138,6 +149,23 @@ class Protocol:
         """The inverse of :meth:`to_dict`; the hash stays the same."""
         fields = {name: Field(_frozen(field["value"]), field["source"]) for name, field in raw["fields"].items()}
         return Protocol(raw["name"], raw["version"], fields, raw["profile"], tuple(raw["modified"]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """How a named variant differs from the published protocol.
+
+    Args:
+        source: Where its values come from.
+        values: Fields that it replaces.
+        added: Fields that only it has.
+        removed: Fields that it does without.
+    """
+
+    source: str
+    values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    added: Mapping[str, Field] = dataclasses.field(default_factory=dict)
+    removed: tuple[str, ...] = ()
 
 
 def contradiction(protocol: Protocol, what: str, field: str, mend: str) -> HarnessError:

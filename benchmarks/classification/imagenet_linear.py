@@ -6,12 +6,20 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from benchmarks.classification.linear_evaluation import RANDOM_RESIZED_CROP, SMOKE, LinearEvaluation, pixel_fields
-from benchmarks.protocol import Field, Protocol
+from benchmarks.protocol import Field, Protocol, Variant
 from results.record import Column
 
 CONFIG = "mmselfsup 1.x configs/benchmarks/classification/imagenet/resnet50_linear-8xb512-coslr-90e_in1k.py"
 LARS = "mmselfsup 1.x mmselfsup/engine/optimizers/lars.py"
 SIMSIAM = "Chen and He 2021, arXiv:2011.10566: 0.1 x 4096 / 256"
+
+
+STEP = (
+    "mmselfsup 1.x .../resnet50_linear-8xb32-steplr-100e_in1k.py (MoCo v2, DenseCL, NPID, relative location, rotation)"
+)
+COSINE = "mmselfsup 1.x .../resnet50_linear-8xb32-coslr-100e_in1k.py (SwAV, Barlow Twins)"
+_SGD = {"optimizer": "SGD", "epochs": 100, "batch_size": 256, "batch_size_per_rank": 32}
+"""What both have in common."""
 
 
 class ImagenetLinear(LinearEvaluation):
@@ -43,6 +51,19 @@ class ImagenetLinear(LinearEvaluation):
         "evaluation_interval": Field(1, CONFIG),
     }
     smoke: ClassVar[Mapping[str, Any]] = {**SMOKE, "epochs": 3, "evaluation_interval": 3}
+    variants: ClassVar[Mapping[str, Variant]] = {
+        "sgd-100e": Variant(
+            STEP,
+            {**_SGD, "learning_rate": 30.0, "weight_decay": 0.0, "schedule": "step"},
+            {"milestones": Field((60, 80), STEP), "gamma": Field(0.1, STEP)},
+            ("lars_coefficient",),
+        ),
+        "cosine-100e": Variant(
+            COSINE,
+            {**_SGD, "learning_rate": 0.3, "weight_decay": 1e-6},
+            removed=("lars_coefficient",),
+        ),
+    }
 
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:
         """Top-1 on the page, top-5 in ``results.csv``."""

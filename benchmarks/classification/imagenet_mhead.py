@@ -12,11 +12,18 @@ from benchmarks.classification.linear_evaluation import (
     multi_head_fields,
     pixel_fields,
 )
-from benchmarks.protocol import Field
+from benchmarks.protocol import Field, Variant
 
 CONFIG = "mmselfsup 0.x configs/benchmarks/classification/imagenet/resnet50_mhead_linear-8xb32-steplr-90e_in1k.py"
 PIPELINE = "mmselfsup 0.x configs/benchmarks/classification/_base_/datasets/imagenet.py"
 PCA = "Krizhevsky et al. 2012, as in fb.resnet.torch datasets/imagenet.lua and mmselfsup 0.x pipelines"
+
+
+VISSL = (
+    "vissl configs/config/benchmark/linear_image_classification/imagenet1k/eval_resnet_8gpu_transfer_in1k_linear.yaml, "
+    "the heads of the five maps; its norms are left out of weight decay"
+)
+_LIGHTING = ("lighting_std", "lighting_eigenvalues", "lighting_eigenvectors")
 
 
 class ImagenetMhead(MultiHeadEvaluation):
@@ -45,3 +52,10 @@ class ImagenetMhead(MultiHeadEvaluation):
         ),
     }
     smoke: ClassVar[Mapping[str, Any]] = {**SMOKE, "epochs": 5, "milestones": (3, 4)}
+    variants: ClassVar[Mapping[str, Variant]] = {
+        "vissl": Variant(
+            VISSL,
+            {"epochs": 28, "milestones": (8, 16, 24), "weight_decay": 5e-4, "head_norm_affine": True},
+            removed=("brightness", "contrast", "saturation", "hue", *_LIGHTING),
+        )
+    }

@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from benchmarks.classification.linear_evaluation import SMOKE, MultiHeadEvaluation, multi_head_fields, pixel_fields
-from benchmarks.protocol import Field
+from benchmarks.classification.linear_evaluation import (
+    RANDOM_RESIZED_CROP,
+    SMOKE,
+    MultiHeadEvaluation,
+    multi_head_fields,
+    pixel_fields,
+)
+from benchmarks.protocol import Field, Variant
 
 CONFIG = "mmselfsup 0.x configs/benchmarks/classification/places205/resnet50_mhead_8xb32-steplr-28e_places205.py"
+
+
+VISSL = (
+    "vissl configs/config/benchmark/linear_image_classification/places205/"
+    "eval_resnet_8gpu_transfer_places205_linear.yaml, the heads of the five maps; "
+    "its norms are left out of weight decay"
+)
 
 
 class Places205Mhead(MultiHeadEvaluation):
@@ -33,4 +46,12 @@ class Places205Mhead(MultiHeadEvaluation):
         "epochs": 4,
         "milestones": (2, 3),
         "evaluation_interval": 4,
+    }
+    variants: ClassVar[Mapping[str, Variant]] = {
+        "vissl": Variant(
+            VISSL,
+            {"epochs": 14, "milestones": (4, 8, 12), "weight_decay": 5e-4, "head_norm_affine": True},
+            RANDOM_RESIZED_CROP,
+            ("training_center_crop",),
+        )
     }

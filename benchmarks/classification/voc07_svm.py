@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchmarks.base import Benchmark, FeatureRequest, JobContext, Outcome, PixelPipeline, Resources
 from benchmarks.probes.checks import require_at_least, require_unchanged
-from benchmarks.protocol import Field, Protocol
+from benchmarks.protocol import Field, Protocol, Variant
 from results.record import Column, MetricValue
 
 if TYPE_CHECKING:
@@ -100,6 +100,15 @@ class Voc07Svm(Benchmark):
         "costs": (1.0, 0.0625, 0.00390625),
         "low_shot_k": (1, 2, 4),
         "low_shot_samples": 2,
+    }
+
+    variants: ClassVar[Mapping[str, Variant]] = {
+        "vissl": Variant(
+            "vissl configs/config/benchmark/linear_image_classification/voc07/"
+            "eval_resnet_8gpu_transfer_voc07_svm.yaml: cost list, powers off; "
+            "its low-shot features of another resize are not followed",
+            {"costs": (0.01, 0.1, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 50.0, 100.0, 1000.0)},
+        )
     }
 
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:

@@ -201,6 +201,9 @@ def _schedule(config: dict[str, Any], protocol: Protocol) -> None:
     if protocol["optimizer"] == "LARS":
         optimizer["eta"] = protocol["lars_coefficient"]
     config["optim_wrapper"] = {"type": "OptimWrapper", "optimizer": optimizer}
+    if protocol.fields.get("head_norm_affine") and protocol["head_norm_affine"]:
+        # VISSL leaves what its norms learn out of weight decay; without affine parameters there is nothing to decay.
+        config["optim_wrapper"]["paramwise_cfg"] = {"norm_decay_mult": 0.0}
     epochs = protocol["epochs"]
     if protocol["schedule"] == "cosine":
         decay = {"type": "CosineAnnealingLR", "by_epoch": True, "T_max": epochs, "begin": 0, "end": epochs}

@@ -10,6 +10,7 @@ import typer
 
 from benchmarks.base import WithProtocol
 from benchmarks.catalogue import catalogue
+from benchmarks.protocol import Protocol
 from harness.cli.options import Json
 from pretrain.catalogue import CONFIGS
 from results.errors import HarnessError, did_you_mean
@@ -77,3 +78,16 @@ def protocols(
             for field_name, field in table.fields.items():
                 source = f"   [{field.source}]" if full else ""
                 print(f"  {field_name:{width}}  {json_module.dumps(field.value)}{source}")
+        if full and "@" not in table.name:
+            _show_variants(known[table.name], table)
+
+
+def _show_variants(owner: WithProtocol, table: Protocol) -> None:
+    """Where each variant differs from the published protocol."""
+    for variant in sorted(owner.variants):
+        other = owner.protocol(variant, table.profile)
+        print(f"  {other.name} hash {other.hash[:12]} [{owner.variants[variant].source}]")
+        for name in sorted({*table.fields, *other.fields}):
+            before, after = (each.fields[name].value if name in each.fields else None for each in (table, other))
+            if before != after:
+                print(f"    {name}: {json_module.dumps(before)} -> {json_module.dumps(after)}")

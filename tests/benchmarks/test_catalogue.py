@@ -13,7 +13,7 @@ from results.errors import HarnessError
 
 MODULE = """
 from benchmarks.base import Benchmark, Outcome, Resources
-from benchmarks.protocol import Field
+from benchmarks.protocol import Field, Variant
 
 
 class Mine(Benchmark):
@@ -25,8 +25,7 @@ class Mine(Benchmark):
     random = False
     table = {{"k": Field(1, "test")}}
     smoke = {{}}
-    variants = {{"other": {{"k": 2}}}}
-    variant_sources = {{"other": "test"}}
+    variants = {{"other": Variant("test", {{"k": 2}})}}
 
     def columns(self, protocol):
         return ()
@@ -95,11 +94,11 @@ def test_a_benchmark_says_what_it_is(benchmark: Benchmark) -> None:
 def test_every_field_has_its_source(benchmark: Benchmark) -> None:
     for protocol in protocols(benchmark):
         assert [name for name, field in protocol.fields.items() if not field.source.strip()] == []
-    assert set(benchmark.variants) == set(benchmark.variant_sources)
+    assert all(variant.source for variant in benchmark.variants.values())
 
 
 def test_profiles_and_variants_replace_fields_that_exist(benchmark: Benchmark) -> None:
-    for replaced in (benchmark.smoke, *benchmark.variants.values()):
+    for replaced in (benchmark.smoke, *(variant.values for variant in benchmark.variants.values())):
         assert set(replaced) <= set(benchmark.table)
 
 
