@@ -23,8 +23,15 @@ BACKBONE_NORMS = 53
 """BatchNorms of a ResNet-50: one in the stem, three in each of 16 blocks, four shortcuts."""
 
 
-def check_optimizer(built: Built, kind: str, **settings: Any) -> None:
-    """Every parameter that is trained stands in one group, with these settings and no other treatment."""
+def check_optimizer(built: Built, kind: str, lr: float, **settings: Any) -> None:
+    """Every parameter that is trained stands in one group, with these settings and no other treatment.
+
+    Args:
+        built: What was built.
+        kind: Name of the optimiser's class.
+        lr: Learning rate before any schedule.
+        **settings: Other entries of every group.
+    """
     optimizer = built.optimizer
     assert type(optimizer).__name__ == kind
     grouped = [id(value) for group in optimizer.param_groups for value in group["params"] if value.requires_grad]
@@ -32,7 +39,8 @@ def check_optimizer(built: Built, kind: str, **settings: Any) -> None:
     assert sorted(grouped) == sorted(trained)
     for group in optimizer.param_groups:
         found = {name: group.get(name) for name in settings}
-        assert found == settings
+        assert found == settings, found
+        assert group["initial_lr"] == lr, group["initial_lr"]
         assert not group.get("lars_exclude")
     assert built.runner.optim_wrapper.clip_grad_kwargs is None
     assert built.runner.optim_wrapper._accumulative_counts == 1
@@ -150,4 +158,6 @@ def check_kinds(steps: Sequence[Any], kinds: Sequence[str]) -> None:
 
 def check_settings(part: Any, **expected: Any) -> None:
     """Attributes of a built object."""
-    assert {name: getattr(part, name) for name in expected} == expected
+    found = {name: getattr(part, name) for name in expected}
+    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+    assert plain == expected, plain
