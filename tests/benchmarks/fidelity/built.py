@@ -25,7 +25,7 @@ from benchmarks.datasets.sample.coco import write_coco
 from benchmarks.datasets.sample.tree import Tree
 from benchmarks.datasets.sample.voc import write_voc2007, write_voc2012
 from benchmarks.input_convention import input_convention
-from benchmarks.toolbox.frozen import frozen_config
+from benchmarks.toolbox import frozen
 from benchmarks.toolbox.runner import session
 from results.record import DataStamp
 
@@ -150,7 +150,7 @@ def built(name: str, root: Path, attempt: Path, classes: int = 10) -> Iterator[B
     benchmark: Any = find_benchmark(name)
     context = context_of(name, root, attempt, classes)
     if benchmark.group == "classification":
-        config = frozen_config(context, benchmark.data)
+        config = frozen.frozen_config(context, benchmark.data)
     elif benchmark.group == "detection":
         # All classes, and not only those that the few images show.
         config = benchmark.config(context, VOC_CLASSES if name.startswith("voc") else CocoDataset.METAINFO["classes"])

@@ -66,6 +66,7 @@ def check_votes(run: Run) -> None:
         for top, suffix in ((1, ""), (5, "_top5")):
             name = f"knn_k{k}{suffix}"
             names.add(name)
+            assert name in run.outcome.metrics
             found = run.outcome.metrics[name].value
             assert abs(found - 100 * hits[top] / 80) < 1e-9, name
     assert set(run.outcome.metrics) == names

@@ -36,7 +36,8 @@ def check_lars_steps(built: Built) -> None:
     with torch.no_grad():
         linear.weight.copy_(0.01 * torch.randn(linear.weight.shape, generator=generator))
         linear.bias.zero_()
-    gradients = [(torch.randn(1000, 2048, generator=generator), torch.randn(1000, generator=generator)) for _ in (1, 2)]
+    shapes = linear.weight.shape, linear.bias.shape
+    gradients = [[torch.randn(shape, generator=generator) for shape in shapes] for _ in (1, 2)]
     values = [linear.weight.detach().double().clone(), linear.bias.detach().double().clone()]
     speeds = [torch.zeros_like(value) for value in values]
     for pair in gradients:
