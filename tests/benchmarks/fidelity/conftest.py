@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +12,18 @@ from tests.benchmarks.fidelity.built import Built, built, write_data
 
 
 @pytest.fixture(scope="session")
-def fidelity_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The images."""
+def fidelity_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The images.
+
+    mmengine collects garbage several times while it builds, which looks at all that the imports have made, a quarter of
+    a second each time. It is set aside while these tests run.
+    """
     root = tmp_path_factory.mktemp("fidelity-data")
     write_data(root)
-    return root
+    gc.collect()
+    gc.freeze()
+    yield root
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")

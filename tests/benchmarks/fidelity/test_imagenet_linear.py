@@ -27,6 +27,7 @@ def check_schedule(built: Built) -> None:
 def check_lars(built: Built) -> None:
     """3.1: LARS without exclusions."""
     check_optimizer(built, "LARS", lr=1.6, momentum=0.9, weight_decay=0.0, eta=0.001, nesterov=False, dampening=0)
+    assert built.optimizer.eps == 1e-8
 
 
 def check_lars_steps(built: Built) -> None:
