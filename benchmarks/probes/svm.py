@@ -268,6 +268,26 @@ def low_shot_rows(labels: Labels, k: int, negatives_per_positive: int, seed: Seq
     return np.sort(np.concatenate(drawn))
 
 
+def low_shot_targets(labels: Labels, k: int, sample: int, negatives_per_positive: int, seed: int) -> Labels:
+    """One low-shot sample in the reference's form: what :func:`low_shot_svm` trains on, of every class.
+
+    Args:
+        labels: int8 [n, classes], each class with enough rows.
+        k: Positives of each class.
+        sample: Number of the sample, from 0 on.
+        negatives_per_positive: Negatives drawn for each positive.
+        seed: Seed of the job.
+
+    Returns:
+        int8 [n, classes]: 1 for a drawn positive, 0 for a drawn negative, -1 for all else.
+    """
+    targets = np.full_like(labels, -1)
+    for index in range(labels.shape[1]):
+        rows = low_shot_rows(labels[:, index], k, negatives_per_positive, (seed, sample, k, index))
+        targets[rows, index] = labels[rows, index]
+    return targets
+
+
 def low_shot_svm(
     data: SvmData,
     settings: SvmSettings,

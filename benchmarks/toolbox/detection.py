@@ -284,7 +284,8 @@ def _use_schedule(config: dict[str, Any], context: JobContext, by_epoch: bool, c
             "start_factor": protocol["warmup_factor"],
             "by_epoch": False,
             "begin": 0,
-            "end": protocol["warmup_iterations"],
+            # mmengine ends a ramp one iteration early; mmcv 1, which made the published numbers, did not.
+            "end": protocol["warmup_iterations"] + 1,
         },
         {
             "type": "MultiStepLR",

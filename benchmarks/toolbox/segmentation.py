@@ -166,7 +166,8 @@ def _config(context: JobContext, base: str, train: dict[str, Any], test: dict[st
             "eta_min": protocol["smallest_learning_rate"],
             "by_epoch": False,
             "begin": 0,
-            "end": iterations,
+            # lr = (lr0 - min) (1 - t / T)^power + min; mmengine would reach the minimum in the last iteration already.
+            "end": iterations + 1,
         }
     ]
     use_hooks(config, by_epoch=False, checkpoint_every=protocol["checkpoint_interval"], seed=seed)

@@ -76,7 +76,9 @@ SECTIONS = (
             "**Best Layer** is the layer whose feature map gives the SVM its highest test mAP: **feature1** is the "
             "stem of the ResNet, **feature2** to **feature5** are its four stages. **SVM** is the mAP of that layer, "
             "in percent.",
-            "Low-shot SVM is trained on the same layer, with k positive images of each class (columns k=...).",
+            "Low-shot SVM is trained on the same layer, with k positive images of each class (columns k=...). The "
+            "layer and, for each k, the cost are those with the best mean **test** mAP, as in the published tables: "
+            "these numbers are optimistic.",
         ),
         (("best_layer", "Best Layer"),),
     ),

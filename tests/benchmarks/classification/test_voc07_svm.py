@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from benchmarks.base import JobContext, Numerics, PixelPipeline
 from benchmarks.classification.voc07_svm import Voc07Svm
 from benchmarks.input_convention import CONVENTIONS
 from benchmarks.probes.feature_store import FeatureFolder, LayerWriter
-from benchmarks.probes.svm import SvmData, SvmSettings, full_svm, low_shot_svm, normalise_rows
+from benchmarks.probes.svm import SvmData, SvmSettings, full_svm, low_shot_rows, low_shot_svm, normalise_rows
 from benchmarks.protocol import Protocol
 from results.errors import HarnessError
 from results.record import DataStamp
@@ -124,6 +125,19 @@ def test_every_column_has_a_metric_and_no_other(context: JobContext) -> None:
     assert {column.table for column in columns[:4]} == {""}
     assert {column.table for column in columns[4:]} == {"SVM per layer"}
     assert {column.decimals for column in columns} == {2}
+
+
+def test_the_low_shot_samples_lie_in_the_attempt(context: JobContext) -> None:
+    Voc07Svm().run(context)
+    labels = labels_of("trainval")
+    with np.load(context.attempt / "low_shot_samples.npz") as stored:
+        # Not those of k=50, for which the classes have too few images.
+        assert set(stored) == {f"train_targets_sample{sample}_k{k}" for sample in (1, 2) for k in (1, 2)}
+        for sample, k, index in itertools.product((1, 2), (1, 2), range(3)):
+            targets = stored[f"train_targets_sample{sample}_k{k}"][:, index]
+            rows = low_shot_rows(labels[:, index], k, 19, (4, sample - 1, k, index))
+            assert np.flatnonzero(targets >= 0).tolist() == rows.tolist()
+            assert (targets[rows] == labels[rows, index]).all()
 
 
 def test_another_seed_draws_other_samples(context: JobContext) -> None:

@@ -58,7 +58,7 @@ def test_faster_rcnn(dense: Dense) -> None:
         assert "init_cfg" not in part
     assert model["backbone"]["frozen_stages"] == -1
     assert model["train_cfg"]["rpn"]["allowed_border"] == 0
-    assert config["param_scheduler"][0]["end"] == 100
+    assert config["param_scheduler"][0]["end"] == 101
     assert config["param_scheduler"][1]["milestones"] == [18_000, 22_000]
     train = config["train_dataloader"]
     assert train["batch_size"] == 16
@@ -76,7 +76,7 @@ def test_mask_rcnn(dense: Dense) -> None:
     for part in (config["model"]["neck"], head["bbox_head"], head["mask_head"], config["model"]["backbone"]):
         assert part["norm_cfg"]["type"] == "SyncBN"
     assert head["bbox_head"]["num_classes"] == head["mask_head"]["num_classes"] == 10
-    assert config["param_scheduler"][0]["end"] == 1000
+    assert config["param_scheduler"][0]["end"] == 1001
     assert config["train_cfg"]["max_epochs"] == 12
 
 
