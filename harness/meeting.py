@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 from harness.ledger import JobFolder
-from results.errors import HarnessError
 from results.files import read_json, to_json, write_whole
 
 POLL_SECONDS = 0.1
@@ -74,13 +73,13 @@ def wait_for(path: Path) -> Meeting | None:
     return found if found.attempt else None
 
 
-def note_failure(attempt: Path, rank: int, error: HarnessError) -> None:
+def note_failure(attempt: Path, rank: int, reason: str) -> None:
     """A rank leaves its reason for rank 0, which only sees that the connection broke."""
-    write_whole(attempt / FAILURE.format(rank), to_json({"what": error.what, "where": error.where, "mend": error.mend}))
+    write_whole(attempt / FAILURE.format(rank), to_json({"reason": reason}))
 
 
-def failure_of_another(attempt: Path) -> HarnessError | None:
+def failure_of_another(attempt: Path) -> str | None:
     """Why a rank other than 0 gave up, if one said so."""
     for path in sorted(attempt.glob(FAILURE.format("*"))):
-        return HarnessError(**read_json(path))
+        return str(read_json(path)["reason"])
     return None

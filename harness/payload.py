@@ -128,12 +128,12 @@ def follow(order: Order, rank: int) -> str:
                     _measure(job, folder, meeting.attempt, workspace, device, _threads(order), world)
             except HarnessError as error:
                 LOGGER.error("%s", error)
-                note_failure(attempt, rank, error)
+                note_failure(attempt, rank, error.what)
                 return "failed"
             except Exception as error:  # noqa: BLE001 - most often rank 0 is gone; else it must learn of this
                 LOGGER.error("%s", traceback.format_exc())
                 first = (str(error).strip() or type(error).__name__).splitlines()[0]
-                note_failure(attempt, rank, HarnessError(f"rank {rank} failed: {first}", f"log-rank{rank}.txt", ""))
+                note_failure(attempt, rank, f"rank {rank} failed: {first}")
                 return "failed"
         return "done"
     except Interrupted:
@@ -190,7 +190,7 @@ def _attempt(folder: JobFolder, claim: Claim, job: Job, order: Order) -> str:
         another = failure_of_another(folder.attempt_folder(claim.attempt))
         if another is not None:
             LOGGER.error("%s", another)
-            reason = another.what
+            reason = another
     folder.end_attempt(claim.attempt, status, reason)
     return status
 
