@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli import options
+from harness.cli.bars import FileBar
 
 if TYPE_CHECKING:
     from benchmarks.datasets.check import Report
@@ -61,17 +62,15 @@ def check(
         bool, typer.Option("--allow-nonstandard-data", help="Accept other counts than the official ones.")
     ] = False,
     decode: Annotated[bool, typer.Option(help="Decode every image and mask.")] = True,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Look through the data: lists, counts, annotations, every image. Exit status 2 where something is wrong."""
     from benchmarks.datasets.check import check as look_through
 
     root = options.data_root_of(data)
-    reports = []
-    for name in data_sets_of(suite):
-        if sys.stderr.isatty():
-            typer.echo(f"looking through {name} ...", err=True)
-        reports.append(look_through(name, root, decode))
+    with FileBar(quiet) as bar:
+        reports = [look_through(name, root, decode, bar.files(name)) for name in data_sets_of(suite)]
     right = all(report.sound and (allow_nonstandard_data or not report.nonstandard) for report in reports)
     if as_json:
         content = {"data": str(root), "ok": right, "data_sets": [report.to_dict() for report in reports]}
