@@ -1,4 +1,4 @@
-"""``data sample`` and ``data check``."""
+"""``data sample``, ``data prepare`` and ``data check``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from harness.cli.bars import FileBar
 if TYPE_CHECKING:
     from benchmarks.datasets.check import Report
 
-app = typer.Typer(help="Data sets: make a small sample, look through what is there.", no_args_is_help=True)
+app = typer.Typer(
+    help="Data sets: make a small sample, prepare official archives, look through what is there.", no_args_is_help=True
+)
 
 
 def data_sets_of(suite: str) -> list[str]:
@@ -52,6 +54,37 @@ def sample(
 
     make_sample(data)
     typer.echo(f"the sample lies in {data}; use it with --data {data} --allow-nonstandard-data")
+
+
+@app.command()
+def prepare(
+    name: Annotated[str, typer.Argument(metavar="DATASET", help="Name of the data set, as in `data check`.")],
+    from_: Annotated[
+        list[Path] | None,
+        typer.Option("--from", metavar="PATH", help="Official archive or unpacked folder. Repeat for several."),
+    ] = None,
+    data: options.Data = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Put a data set into the layout, from archives that you have got. Nothing is downloaded.
+
+    What is there is not written again, so the same command goes on where it was interrupted. Files of an unpacked
+    folder get a second name where they lie on the same disk, and are copied otherwise.
+    """
+    from benchmarks.datasets.prepare import prepare as put_in_place
+
+    root = options.data_root_of(data)
+    with FileBar(quiet) as bar:
+        done = put_in_place(name, tuple(from_ or ()), root, bar.files)
+    if quiet:
+        return
+    if done.already:
+        typer.echo(f"{name}: already prepared below {root}")
+    else:
+        typer.echo(f"{name}: wrote {done.written:,} files below {root}; {done.kept:,} were there")
+    for line in done.made:
+        typer.echo(f"  {line}")
+    typer.echo(f"next: python -m harness data check --data {root} --suite {name}")
 
 
 @app.command()
