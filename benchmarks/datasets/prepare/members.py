@@ -30,6 +30,8 @@ READ_ERRORS = (
     OSError,
     NotImplementedError,
     RuntimeError,
+    ValueError,
+    OverflowError,
 )
 """What a damaged archive, or a disk that fails, may raise while it is read."""
 
@@ -102,9 +104,8 @@ def members(source: Path, forms: Forms, progress: Progress) -> Iterator[Member]:
 
 
 def _archive_members(path: Path, forms: Forms, progress: Progress) -> Iterator[Member]:
-    with contextlib.ExitStack() as stack:
+    with _opened(path) as stream:
         with _damage(str(path)):
-            stream = stack.enter_context(path.open("rb"))
             total = path.stat().st_size
             is_zip = stream.read(2) == b"PK"
             stream.seek(0)
@@ -262,18 +263,24 @@ def _folder_members(source: Path, forms: Forms, progress: Progress) -> Iterator[
             if name in forms.archives:
                 yield from _archive_members(path, forms, lambda done, total: None)
             elif forms.nested and name.endswith(forms.nested):
-                with _damage(str(path)), path.open("rb") as stream:
+                with _opened(path) as stream:
                     yield from _tar_members(stream, str(path), "", f"{name.removesuffix(forms.nested)}/")
             else:
                 yield _file_member(path, f"{before}/{name}")
 
 
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    with contextlib.ExitStack() as stack:
+        with _damage(str(path)):
+            stream = stack.enter_context(path.open("rb"))
+        yield stream
+
+
 def _file_member(path: Path, name: str) -> Member:
     @contextlib.contextmanager
     def opened() -> Iterator[Readable]:
-        with contextlib.ExitStack() as stack:
-            with _damage(str(path)):
-                content = stack.enter_context(path.open("rb"))
-            yield _Guarded(content, str(path))
+        with _opened(path) as stream:
+            yield _Guarded(stream, str(path))
 
     return Member(name, path.stat().st_size, str(path), opened, path)

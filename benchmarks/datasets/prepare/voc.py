@@ -49,7 +49,8 @@ def to_mask(content: bytes, where: str) -> bytes:
         raise HarnessError(
             f"is no annotation of SBD ({repr(error)[:200]})", where, f"take the official {_SBD} again"
         ) from error
-    if labels.ndim != 2 or labels.dtype.kind not in "ui" or labels.size == 0 or int(labels.max()) > len(VOC_CLASSES):
+    right = labels.ndim == 2 and labels.dtype.kind in "ui" and labels.size > 0
+    if not right or int(labels.min()) < 0 or int(labels.max()) > len(VOC_CLASSES):
         raise HarnessError("is no map of the classes 0 to 20", where, f"take the official {_SBD} again")
     out = io.BytesIO()
     Image.fromarray(labels.astype(np.uint8)).save(out, "PNG")
