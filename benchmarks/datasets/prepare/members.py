@@ -91,12 +91,10 @@ def members(source: Path, forms: Forms, progress: Progress) -> Iterator[Member]:
     """Every regular file of an archive or folder; a lone file that is no archive is its only member.
 
     Raises:
-        HarnessError: Missing, unreadable or damaged; a name that climbs out, a link, a device, an encrypted member.
+        HarnessError: Unreadable or damaged; a name that climbs out, a link, a device, an encrypted member.
     """
     if source.is_dir():
         yield from _folder_members(source, forms, progress)
-    elif not source.is_file():
-        raise HarnessError(f"there is no file or folder {source}", "--from", "name an archive or an unpacked folder")
     elif is_archive(source):
         yield from _archive_members(source, forms, progress)
     else:

@@ -86,7 +86,7 @@ def prepare(name: str, sources: Sequence[Path], root: Path, progress: ProgressOf
             f"name what you have got: {_flags(recipe)}; an unpacked folder will do as well",
         )
     for source in sources:
-        if not source.exists():
+        if not (source.is_dir() or source.is_file()):
             raise HarnessError(
                 f"there is no file or folder {source}", "--from", f"name {_flags(recipe)}, or an unpacked folder"
             )
