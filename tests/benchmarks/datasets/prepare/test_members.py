@@ -163,6 +163,17 @@ def test_a_changed_byte_is_noticed(name: str, pack: Callable[[Path, dict[str, by
         read(archive)
 
 
+def test_a_broken_map_of_a_sparse_file(tmp_path: Path) -> None:
+    """Python's reader raises a plain ValueError here."""
+
+    def broken(info: tarfile.TarInfo) -> None:
+        info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9"}
+        info.size = 512
+
+    with pytest.raises(HarnessError, match="cannot be read to its end"):
+        read(tar_with(tmp_path / "a.tar", broken))
+
+
 def test_broken_headers(tmp_path: Path) -> None:
     """Whatever bytes of a header are changed: read, refused or damaged, and nothing else."""
     whole = tar_of(tmp_path / "whole.tar", {"a.jpg": b"a", f"{'b' * 150}.jpg": b"b"}).read_bytes()
