@@ -6,10 +6,10 @@ import contextlib
 import dataclasses
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmarks.datasets import faults
 from benchmarks.datasets.fingerprint import nonstandard_counts
@@ -20,6 +20,13 @@ NAMED = 20
 """So many faults of a kind are named; all are counted."""
 _CHUNK = 2048
 """Files handed to the threads at a time, so that a million of them do not wait in memory at once."""
+_ALL_LISTED = ("imagenet", "inaturalist2018", "voc07_classification", "coco")
+"""Data sets whose lists name every image that lies in their folders."""
+
+Progress = Callable[[int, int], object]
+"""Told how many files of a data set were looked at, and how many there are."""
+_Item = TypeVar("_Item")
+_Answer = TypeVar("_Answer")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Report:
         counts: Entries per split and ``classes``; only those that could be read.
         official: The same, as published.
         nonstandard: One sentence for each count that differs from the official one.
-        missing: The first files that are not there, relative to the data root.
+        missing: The first files that are not there, relative to the data root, each with the list that names it.
         missing_count: How many there are.
         broken: The first faults, each ``file: what is wrong with it``.
         broken_count: How many there are.
@@ -79,7 +86,7 @@ class _Found:
                 self.named.append(fault)
 
 
-def check(name: str, root: Path, decode: bool) -> Report:
+def check(name: str, root: Path, decode: bool, progress: Progress = lambda done, total: None) -> Report:
     """Looks through a data set: lists, annotations, every listed image.
 
     Args:
@@ -87,6 +94,7 @@ def check(name: str, root: Path, decode: bool) -> Report:
         root: The data root.
         decode: Whether to decode images and masks, and compare their sizes with the annotations; without it only
             missing and empty files show.
+        progress: Called now and then.
 
     Raises:
         HarnessError: Unknown data set. Faults of the data are in the report.
@@ -108,8 +116,11 @@ def check(name: str, root: Path, decode: bool) -> Report:
             classes = class_names(name, root)
             counts["classes"] = len(classes)
     _check_lists(name, root, listed, classes, broken)
-    sizes = _check_files(root, data.where, listed, decode, missing, broken)
-    _check_annotations(root, data.where, listed, classes, sizes, decode, missing, broken)
+    work = _Work(root, data.where, listed, decode, missing, broken, progress)
+    sizes = work.look_at_images()
+    work.look_at_annotations(classes, sizes, voc=name.startswith("voc"))
+    if name in _ALL_LISTED and len(listed) == len(data.where):
+        work.look_for_unlisted()
     edges = [min(size) for size in sizes.values()]
     known = {what: counts.get(what, count) for what, count in data.official.items()}
     return Report(
@@ -122,7 +133,7 @@ def check(name: str, root: Path, decode: bool) -> Report:
         len(missing.seen),
         tuple(broken.named),
         len(broken.seen),
-        len({where for split, found in listed.items() for where in _paths(data.where[split].image, found)}),
+        len(work.images),
         (min(edges), max(edges)) if edges else None,
         decode,
     )
@@ -165,44 +176,146 @@ def _check_lists(
 
 
 def _check_labels(name: str, root: Path, broken: _Found) -> None:
+    """Labels against the folders of their images, the official classes and the training images."""
+    limit = data_set(name).official["classes"]
     trained: set[int] = set()
     for split, place in data_set(name).where.items():
         labels = read_split(name, root, split).labels.tolist()
         folders: dict[str, int] = {}
-        for entry, label in zip(entries(name, root, split), labels, strict=True):
+        first: dict[int, int] = {}
+        for number, (entry, label) in enumerate(zip(entries(name, root, split), labels, strict=True), 1):
+            where = f"{place.listing}:{number}"
             folder = entry.rpartition("/")[0]
             # A flat folder of images says nothing about labels.
             if folder and folders.setdefault(folder, label) != label:
-                broken.add(f"{place.listing}: folder {folder} has the labels {folders[folder]} and {label}")
+                broken.add(f"{where}: folder {folder} has the labels {folders[folder]} and {label}")
+            if label >= limit:
+                broken.add(
+                    f"{where}: label {label} is out of range: {limit:,} classes have the labels 0 to {limit - 1}"
+                )
+            first.setdefault(label, number)
         if split == "train":
             trained = set(labels)
+            gaps = sorted(set(range(min(max(labels) + 1, limit))) - trained)
+            if gaps:
+                broken.add(
+                    f"{place.listing}:{first[max(labels)]}: labels run to {max(labels)}, but {len(gaps)} below have no"
+                    f" image: {', '.join(map(str, gaps[:5]))}{'...' if len(gaps) > 5 else ''}"
+                )
         for label in sorted(set(labels) - trained):
-            broken.add(f"{place.listing}: label {label} has no image in train")
+            broken.add(f"{place.listing}:{first[label]}: label {label} has no image in train")
 
 
-def _check_files(
-    root: Path,
-    where: Mapping[str, Split],
-    listed: Mapping[str, list[str]],
-    decode: bool,
-    missing: _Found,
-    broken: _Found,
-) -> dict[str, tuple[int, int]]:
-    """Every listed image. Returns (width, height) of those that were decoded."""
-    sizes: dict[str, tuple[int, int]] = {}
-    names = dict.fromkeys(path for split, found in listed.items() for path in _paths(where[split].image, found))
-    waiting = iter(names)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
-        while chunk := list(itertools.islice(waiting, _CHUNK)):
-            # PIL decodes without holding the interpreter's lock.
-            for name, found in zip(chunk, threads.map(lambda one: _look(root / one, decode), chunk), strict=True):
-                if isinstance(found, tuple):
-                    sizes[name] = found
-                elif found == "missing":
-                    missing.add(name)
-                elif found:
-                    broken.add(f"{name}: {found}")
-    return sizes
+@dataclasses.dataclass
+class _Work:
+    """Looking at the files of one data set, with a thread for each core.
+
+    Args:
+        root: The data root.
+        where: Where each split lies.
+        listed: Entries of the splits whose lists could be read.
+        decode: Whether images and masks are decoded.
+        missing: Takes what is not there.
+        broken: Takes what is wrong.
+        progress: Told how far it is.
+        images: Image files by name, each with the list, and where it has lines the line, that names it.
+        done: Files looked at.
+    """
+
+    root: Path
+    where: Mapping[str, Split]
+    listed: Mapping[str, list[str]]
+    decode: bool
+    missing: _Found
+    broken: _Found
+    progress: Progress
+    images: dict[str, tuple[str, int]] = dataclasses.field(default_factory=dict)
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        for split, found in self.listed.items():
+            place = self.where[split]
+            lines = place.kind in ("labels", "names")
+            for number, path in enumerate(_paths(place.image, found), 1):
+                self.images.setdefault(path, (place.listing, number if lines else 0))
+
+    def _total(self) -> int:
+        return len(self.images) + sum(
+            len(found) for split, found in self.listed.items() if self.where[split].annotation
+        )
+
+    def _map(self, look: Callable[[_Item], _Answer], items: Iterable[_Item]) -> Iterator[tuple[_Item, _Answer]]:
+        """Each item with what was found, in order. PIL decodes without holding the interpreter's lock."""
+        waiting = iter(items)
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+            while chunk := list(itertools.islice(waiting, _CHUNK)):
+                for item, answer in zip(chunk, threads.map(look, chunk), strict=True):
+                    self.done += 1
+                    if self.done % 64 == 0:
+                        self.progress(self.done, self._total())
+                    yield item, answer
+
+    def _add_missing(self, path: str, listing: str, line: int) -> None:
+        self.missing.add(f"{path}, listed in {listing}{f':{line}' if line else ''}")
+
+    def look_at_images(self) -> dict[str, tuple[int, int]]:
+        """Every listed image. Returns (width, height) of those that were decoded."""
+        sizes: dict[str, tuple[int, int]] = {}
+        for name, found in self._map(lambda one: _look(self.root / one, self.decode), self.images):
+            if isinstance(found, tuple):
+                sizes[name] = found
+            elif found == "missing":
+                self._add_missing(name, *self.images[name])
+            elif found:
+                self.broken.add(f"{name}: {found}")
+        return sizes
+
+    def look_at_annotations(self, classes: tuple[str, ...], sizes: Mapping[str, tuple[int, int]], voc: bool) -> None:
+        """XML files, masks and COCO's json against the images."""
+        for split, found in self.listed.items():
+            place = self.where[split]
+            if place.kind == "coco":
+                prefix = place.image.format("")
+                images = {path.removeprefix(prefix): size for path, size in sizes.items() if path.startswith(prefix)}
+                for fault in faults.coco_faults(self.root / place.listing, images, classes):
+                    self.broken.add(f"{place.listing}: {fault}")
+
+            def look(entry: str, place: Split = place) -> list[str] | None:
+                path = self.root / place.annotation.format(entry)
+                if not os.path.isfile(path):
+                    return None
+                size = sizes.get(place.image.format(entry))
+                if path.suffix == ".xml":
+                    return list(faults.xml_faults(path, size, classes))
+                return list(faults.mask_faults(path, size, len(classes), voc)) if self.decode else []
+
+            lines = place.kind == "names"
+            for number, (entry, wrong) in enumerate(self._map(look, found if place.annotation else ()), 1):
+                path = place.annotation.format(entry)
+                if wrong is None:
+                    self._add_missing(path, place.listing, number if lines else 0)
+                for fault in wrong or ():
+                    self.broken.add(f"{path}: {fault}")
+
+    def look_for_unlisted(self) -> None:
+        """Images that lie in a folder and that no list names."""
+        listings: dict[str, list[str]] = {}
+        for place in self.where.values():
+            listings.setdefault(place.image.partition("/{}")[0], []).append(place.listing)
+        for folder, lists_of_it in listings.items():
+            for path in _images_below(self.root, folder):
+                if path not in self.images:
+                    self.broken.add(f"{' and '.join(lists_of_it)}: no entry for {path}, which lies there")
+
+
+def _images_below(root: Path, folder: str) -> Iterator[str]:
+    """Image files below a folder, relative to the root; names that begin with a point are no images."""
+    for place, folders, files in os.walk(root / folder, followlinks=True):
+        folders.sort()
+        before = os.path.relpath(place, root)
+        for name in sorted(files):
+            if name[0] != "." and name.lower().endswith((".jpg", ".jpeg", ".png")):
+                yield f"{before}/{name}"
 
 
 def _look(path: Path, decode: bool) -> tuple[int, int] | str:
@@ -217,35 +330,3 @@ def _look(path: Path, decode: bool) -> tuple[int, int] | str:
         return error.what
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-
-
-def _check_annotations(
-    root: Path,
-    where: Mapping[str, Split],
-    listed: Mapping[str, list[str]],
-    classes: tuple[str, ...],
-    sizes: Mapping[str, tuple[int, int]],
-    decode: bool,
-    missing: _Found,
-    broken: _Found,
-) -> None:
-    """XML files, masks and COCO's json against the images."""
-    for split, found in listed.items():
-        place = where[split]
-        if place.kind == "coco":
-            prefix = place.image.format("")
-            images = {path.removeprefix(prefix): size for path, size in sizes.items() if path.startswith(prefix)}
-            for fault in faults.coco_faults(root / place.listing, images, classes):
-                broken.add(f"{place.listing}: {fault}")
-        for entry in found if place.annotation else ():
-            path = place.annotation.format(entry)
-            if not os.path.isfile(root / path):
-                missing.add(path)
-                continue
-            size = sizes.get(place.image.format(entry))
-            if path.endswith(".xml"):
-                wrong = faults.xml_faults(root / path, size, classes)
-            else:
-                wrong = faults.mask_faults(root / path, size, len(classes)) if decode else iter(())
-            for fault in wrong:
-                broken.add(f"{path}: {fault}")

@@ -1,4 +1,4 @@
-"""``data sample`` and ``data check``."""
+"""``data sample``, ``data prepare`` and ``data check``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli import options
+from harness.cli.bars import FileBar
 
 if TYPE_CHECKING:
     from benchmarks.datasets.check import Report
 
-app = typer.Typer(help="Data sets: make a small sample, look through what is there.", no_args_is_help=True)
+app = typer.Typer(
+    help="Data sets: make a small sample, prepare official archives, look through what is there.", no_args_is_help=True
+)
 
 
 def data_sets_of(suite: str) -> list[str]:
@@ -54,6 +57,37 @@ def sample(
 
 
 @app.command()
+def prepare(
+    name: Annotated[str, typer.Argument(metavar="DATASET", help="Name of the data set, as in `data check`.")],
+    from_: Annotated[
+        list[Path] | None,
+        typer.Option("--from", metavar="PATH", help="Official archive or unpacked folder. Repeat for several."),
+    ] = None,
+    data: options.Data = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Put a data set into the layout, from archives that you have got. Nothing is downloaded.
+
+    What is there is not written again, so the same command goes on where it was interrupted. Files of an unpacked
+    folder get a second name where they lie on the same disk, and are copied otherwise.
+    """
+    from benchmarks.datasets.prepare import prepare as put_in_place
+
+    root = options.data_root_of(data)
+    with FileBar(quiet) as bar:
+        done = put_in_place(name, tuple(from_ or ()), root, bar.files)
+    if quiet:
+        return
+    if done.already:
+        typer.echo(f"{name}: already prepared below {root}")
+    else:
+        typer.echo(f"{name}: wrote {done.written:,} files below {root}; {done.kept:,} were there")
+    for line in done.made:
+        typer.echo(f"  {line}")
+    typer.echo(f"next: python -m harness data check --data {root} --suite {name}")
+
+
+@app.command()
 def check(
     data: options.Data = None,
     suite: Annotated[str, typer.Option(help="all, or suites, benchmarks and data sets joined by commas.")] = "all",
@@ -61,17 +95,15 @@ def check(
         bool, typer.Option("--allow-nonstandard-data", help="Accept other counts than the official ones.")
     ] = False,
     decode: Annotated[bool, typer.Option(help="Decode every image and mask.")] = True,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Look through the data: lists, counts, annotations, every image. Exit status 2 where something is wrong."""
     from benchmarks.datasets.check import check as look_through
 
     root = options.data_root_of(data)
-    reports = []
-    for name in data_sets_of(suite):
-        if sys.stderr.isatty():
-            typer.echo(f"looking through {name} ...", err=True)
-        reports.append(look_through(name, root, decode))
+    with FileBar(quiet) as bar:
+        reports = [look_through(name, root, decode, bar.files(name)) for name in data_sets_of(suite)]
     right = all(report.sound and (allow_nonstandard_data or not report.nonstandard) for report in reports)
     if as_json:
         content = {"data": str(root), "ok": right, "data_sets": [report.to_dict() for report in reports]}

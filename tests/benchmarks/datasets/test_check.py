@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 from PIL import Image
 
 from benchmarks.datasets.check import NAMED, check
+from benchmarks.datasets.faults import voc_colour
 from benchmarks.datasets.layout import DATA_SETS
 from results.errors import HarnessError
 
 XML = "VOCdevkit/VOC2007/Annotations/000003.xml"
+LIST = "VOCdevkit/VOC2007/ImageSets/Main/trainval.txt"
 JSON = "coco/annotations/instances_train2017.json"
 MASK = "VOCdevkit/VOC2012/SegmentationClass/2008_000001.png"
 
@@ -60,7 +63,7 @@ def test_a_missing_image(root: Path) -> None:
     path = image(root)
     path.unlink()
     report = check("imagenet", root, decode=True)
-    assert report.missing == (path.relative_to(root).as_posix(),)
+    assert report.missing == (f"{path.relative_to(root)}, listed in imagenet/meta/train.txt:1",)
     assert not report.broken
 
 
@@ -112,7 +115,7 @@ def test_a_bad_list_does_not_hide_the_rest(root: Path) -> None:
     path = image(root)
     path.unlink()
     report = check("imagenet", root, decode=True)
-    assert report.missing == (path.relative_to(root).as_posix(),)
+    assert report.missing == (f"{path.relative_to(root)}, listed in imagenet/meta/train.txt:1",)
     assert report.broken == ("imagenet/meta/val.txt:11: line 11 of val.txt has no label",)
     assert dict(report.counts) == {"train": 20}
 
@@ -133,7 +136,8 @@ def test_an_image_listed_twice(root: Path) -> None:
 def test_a_folder_with_two_labels(root: Path) -> None:
     path = root / "Places205/trainvalsplit_places205/train_places205.csv"
     path.write_text(path.read_text().replace("00002.jpg 3\n", "00002.jpg 4\n"))
-    assert broken("places205", root).endswith("folder a/amphitheater has the labels 3 and 4")
+    line = next(number for number, one in enumerate(path.read_text().splitlines(), 1) if one.endswith("00002.jpg 4"))
+    assert broken("places205", root) == f"{path.relative_to(root)}:{line}: folder a/amphitheater has the labels 3 and 4"
 
 
 def test_a_label_without_training_images(root: Path) -> None:
@@ -142,7 +146,7 @@ def test_a_label_without_training_images(root: Path) -> None:
     image_path.parent.mkdir()
     shutil.copy(image(root), image_path)
     path.write_text(path.read_text() + "Plantae/77/val.jpg 77\n")
-    assert broken("inaturalist2018", root) == "iNaturalist2018/meta/val.txt: label 77 has no image in train"
+    assert broken("inaturalist2018", root) == "iNaturalist2018/meta/val.txt:11: label 77 has no image in train"
 
 
 def test_a_bad_class_list(root: Path) -> None:
@@ -166,15 +170,99 @@ def test_a_bad_class_list(root: Path) -> None:
 )
 def test_a_broken_xml(root: Path, old: str, new: str, what: str) -> None:
     path = root / XML
+    assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))
     found = broken("voc0712_detection", root)
     assert found.startswith(f"{XML}: ")
     assert what in found
 
 
+@pytest.mark.parametrize(("from_side", "to_side"), [("xmin", "xmax"), ("ymin", "ymax")])
+def test_a_box_of_size_zero_is_named_with_its_line(root: Path, from_side: str, to_side: str) -> None:
+    path = root / XML
+    text = path.read_text()
+    value = re.search(f"<{from_side}>([0-9]+)<", text)[1]  # type: ignore[index]
+    path.write_text(re.sub(f"<{to_side}>[0-9]+<", f"<{to_side}>{value}<", text, count=1))
+    line = next(number for number, one in enumerate(text.splitlines(), 1) if "<object>" in one)
+    assert broken("voc0712_detection", root).startswith(f"{XML}: line {line}: object 1 has a box of size zero: [")
+    path.write_text(path.read_text().replace("<difficult>0", "<difficult>1", 1))
+    assert check("voc0712_detection", root, decode=True).sound
+
+
+def test_the_two_flat_boxes_of_coco_2017_are_no_fault(root: Path) -> None:
+    content = json.loads((root / JSON).read_text())
+    old = content["annotations"][0]["image_id"]
+    content["annotations"][0]["bbox"][3] = 0
+    for one in (*content["images"], *content["annotations"]):
+        key = "id" if "file_name" in one else "image_id"
+        one[key] = 200365 if one[key] == old else one[key]
+    (root / JSON).write_text(json.dumps(content))
+    assert check("coco", root, decode=True).sound
+
+
+def test_a_label_out_of_range_is_named_with_its_line(root: Path) -> None:
+    path = root / "imagenet/meta/val.txt"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:4], lines[4].rpartition(" ")[0] + " 1000", *lines[5:]]) + "\n")
+    found = check("imagenet", root, decode=False).broken
+    assert "imagenet/meta/val.txt:5: label 1000 is out of range: 1,000 classes have the labels 0 to 999" in found
+
+
+def test_a_gap_in_the_labels_is_named(root: Path) -> None:
+    path = root / "iNaturalist2018/meta/train.txt"
+    lines = path.read_text().splitlines()
+    image_path = root / "iNaturalist2018/train_val2018/Plantae/77/train.jpg"
+    image_path.parent.mkdir()
+    shutil.copy(image(root), image_path)
+    path.write_text("\n".join([*lines, "Plantae/77/train.jpg 77"]) + "\n")
+    found = broken("inaturalist2018", root)
+    assert found.startswith(f"iNaturalist2018/meta/train.txt:{len(lines) + 1}: labels run to 77, but 67 below have no")
+
+
+@pytest.mark.parametrize(
+    ("name", "listing"),
+    [
+        ("imagenet", "imagenet/meta/train.txt"),
+        ("inaturalist2018", "iNaturalist2018/meta/val.txt"),
+        ("voc07_classification", "VOCdevkit/VOC2007/ImageSets/Main/test.txt"),
+    ],
+)
+def test_a_missing_list_entry_is_named(root: Path, name: str, listing: str) -> None:
+    path = root / listing
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:-1]) + "\n")
+    lost = lines[-1].partition(" ")[0].rpartition("/")[2]
+    (found,) = [one for one in check(name, root, decode=True).broken if "which lies there" in one]
+    assert listing in found
+    assert lost in found
+
+
+def test_an_image_without_entry_in_the_json_is_named(root: Path) -> None:
+    shutil.copy(root / "coco/train2017/000000000001.jpg", root / "coco/train2017/x.jpg")
+    assert broken("coco", root) == f"{JSON}: no entry for coco/train2017/x.jpg, which lies there"
+
+
+def test_a_json_without_images(root: Path) -> None:
+    content = json.loads((root / JSON).read_text())
+    (root / JSON).write_text(json.dumps({**content, "images": []}))
+    assert f"{JSON}: instances_train2017.json lists no images" in check("coco", root, decode=True).broken
+
+
+def test_an_empty_split(root: Path) -> None:
+    (root / "imagenet/meta/val.txt").write_text("")
+    assert broken("imagenet", root) == "imagenet/meta/val.txt: val.txt is empty"
+
+
+def test_progress_ends_within_the_files(root: Path) -> None:
+    told: list[tuple[int, int]] = []
+    check("voc0712_detection", root, True, lambda done, total: told.append((done, total)))
+    assert told
+    assert all(done <= total for done, total in told)
+
+
 def test_a_missing_xml(root: Path) -> None:
     (root / XML).unlink()
-    assert check("voc0712_detection", root, decode=True).missing == (XML,)
+    assert check("voc0712_detection", root, decode=True).missing == (f"{XML}, listed in {LIST}:3",)
 
 
 def change(**values: Any) -> Callable[[dict[str, Any]], object]:
@@ -192,6 +280,9 @@ CROWD = {"size": [96, 160], "counts": [96 * 160 - 1]}
         (change(category_id=11), "is of no category"),
         (change(bbox=[1, 2, -3, 4]), "has no proper box"),
         (change(bbox=[1, 2, float("nan"), 4]), "has no proper box"),
+        (change(bbox=[1, 2, 0, 4]), "has a box of size zero"),
+        (change(bbox=[1, 2, 3, 0]), "has a box of size zero"),
+        (change(bbox=[1, 2, 0, 0]), "has a box of size zero"),
         (change(bbox=[1, 2, 3]), "is incomplete"),
         (change(segmentation=[[1, 2, 3, 4, 5]]), "odd number"),
         (change(segmentation=[]), "has no mask"),
@@ -207,10 +298,11 @@ CROWD = {"size": [96, 160], "counts": [96 * 160 - 1]}
     ],
 )
 def test_a_broken_json(root: Path, spoil: Callable[[dict[str, Any]], object], what: str) -> None:
-    shutil.copy(root / "coco/train2017/000000000001.jpg", root / "coco/train2017/x.jpg")
     content = json.loads((root / JSON).read_text())
     spoil(content)
     (root / JSON).write_text(json.dumps(content))
+    if "x.jpg" in (root / JSON).read_text():
+        shutil.copy(root / "coco/train2017/000000000001.jpg", root / "coco/train2017/x.jpg")
     found = broken("coco", root)
     assert found.startswith(f"{JSON}: ")
     assert what in found
@@ -236,6 +328,35 @@ def test_a_broken_mask(root: Path, labels: np.ndarray[Any, Any], what: str) -> N
     found = broken("voc12aug_segmentation", root)
     assert found.startswith(f"{MASK}: ")
     assert what in found
+
+
+def resave(root: Path, colours: list[int]) -> None:
+    """Saves the mask anew with the same labels and another palette."""
+    labels = np.asarray(Image.open(root / MASK))
+    mask = Image.fromarray(labels)
+    mask.putpalette(colours)
+    mask.save(root / MASK)
+
+
+def test_a_wrong_palette(root: Path) -> None:
+    """What remains of labels where a tool sorts the colours: the same picture, other indices."""
+    colours = [value for label in range(256) for value in voc_colour((label + 1) % 256)]
+    resave(root, colours)
+    assert broken("voc12aug_segmentation", root) == (
+        f"{MASK}: has a palette that is not VOC's: label 0 is (128, 0, 0), not (0, 0, 0)"
+    )
+
+
+def test_a_palette_of_greys_says_the_label_itself(root: Path) -> None:
+    resave(root, [label for label in range(256) for _ in range(3)])
+    assert check("voc12aug_segmentation", root, decode=True).sound
+
+
+def test_colours_of_voc() -> None:
+    """From the development kit: aeroplane, cat, tvmonitor and the void."""
+    assert [voc_colour(label) for label in (1, 8, 20, 255)] == [
+        (128, 0, 0), (64, 0, 0), (0, 64, 128), (224, 224, 192)
+    ]  # fmt: skip
 
 
 def test_a_truncated_mask(root: Path) -> None:
