@@ -301,6 +301,10 @@ class Benchmark(WithProtocol, ABC):
         """Batch sizes that stand in the job key."""
         return Batch()
 
+    def built_config(self, context: JobContext) -> Mapping[str, Any] | None:
+        """The toolbox's config for data of such counts, without looking at it; None where no toolbox is used."""
+        return None
+
     @abstractmethod
     def run(self, context: JobContext) -> Outcome:
         """Measures. Called on the node, in the job's process.

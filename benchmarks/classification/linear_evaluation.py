@@ -49,6 +49,12 @@ class LinearEvaluation(Benchmark):
         """What else follows from the last evaluation."""
         return {}
 
+    def built_config(self, context: JobContext) -> Mapping[str, Any]:
+        """Of the classifiers on the frozen backbone."""
+        from benchmarks.toolbox.frozen import frozen_config
+
+        return frozen_config(context, self.data)
+
     def run(self, context: JobContext) -> Outcome:
         """Trains the classifiers and takes the accuracies after the last epoch.
 
@@ -56,11 +62,11 @@ class LinearEvaluation(Benchmark):
             HarnessError: A proof failed; an image, a list or the protocol is bad; the disk is full.
         """
         from benchmarks.toolbox.config import AUTOCAST, config_digest
-        from benchmarks.toolbox.frozen import evaluation_pixels, frozen_config
+        from benchmarks.toolbox.frozen import evaluation_pixels
         from benchmarks.toolbox.runner import train
 
         protocol = context.protocol
-        config = frozen_config(context, self.data)
+        config = self.built_config(context)
         training = train(config, context, evaluation_pixels(protocol), frozen=True)
         last = training.last(protocol["epochs"])
         names = self.evaluated(protocol)

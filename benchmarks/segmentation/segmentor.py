@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from benchmarks.base import SMOKE_RESOURCES, Batch, Benchmark, JobContext, Outcome, Resources
@@ -22,6 +23,10 @@ class Segmentor(Benchmark):
     @abstractmethod
     def config(self, context: JobContext) -> dict[str, Any]:
         """The built config."""
+
+    def built_config(self, context: JobContext) -> Mapping[str, Any]:
+        """The classes are those of the protocol."""
+        return self.config(context)
 
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:
         """The mean over classes alone."""

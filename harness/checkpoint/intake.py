@@ -19,7 +19,7 @@ from harness.checkpoint.coverage import check, coverage_of
 from harness.checkpoint.formats.base import Converted
 from harness.checkpoint.formats.catalogue import convert
 from harness.checkpoint.hub import fetch, on_hub
-from harness.checkpoint.pickles.machine import listed
+from harness.checkpoint.pickles.values import listed
 from harness.checkpoint.read import read_checkpoint
 from harness.checkpoint.signature import printable, regular_file
 from harness.checkpoint.statistics import GroupStatistics, statistics

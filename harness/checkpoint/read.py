@@ -23,7 +23,7 @@ from harness.checkpoint.containers.safetensors import read_safetensors
 from harness.checkpoint.containers.tar import open_tar
 from harness.checkpoint.containers.torch_legacy import read_torch_legacy
 from harness.checkpoint.containers.torch_zip import read_torch_zip
-from harness.checkpoint.pickles.machine import Inert, listed
+from harness.checkpoint.pickles.values import Inert, listed
 from harness.checkpoint.signature import HEAD_BYTES, container, printable, regular_file, zip_kind
 from harness.checkpoint.stored import Weight
 from results.errors import HarnessError

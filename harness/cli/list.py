@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.base import WithProtocol
+from benchmarks.base import Benchmark, WithProtocol
 from benchmarks.catalogue import catalogue
 from benchmarks.protocol import Protocol
 from harness.cli.options import Json
@@ -58,10 +58,16 @@ def protocols(
     name: Annotated[str | None, typer.Argument(help="NAME or NAME@VARIANT; without it, one line for each.")] = None,
     full: Annotated[bool, typer.Option("--full", help="Every field with its source.")] = False,
     profile: Annotated[str, typer.Option("--profile", help="full or smoke.")] = "full",
+    config: Annotated[
+        bool, typer.Option("--config", help="The toolbox's config that the protocol becomes, as JSON.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """List protocols of benchmarks and of pretraining with version and hash, or the fields of one."""
     known: Mapping[str, WithProtocol] = {**catalogue(), **CONFIGS}
+    if config:
+        _show_config(known, name, profile)
+        return
     tables = []
     for each in [name] if name else known:
         base, _, variant = each.partition("@")
@@ -80,6 +86,28 @@ def protocols(
                 print(f"  {field_name:{width}}  {json_module.dumps(field.value)}{source}")
         if full and "@" not in table.name:
             _show_variants(known[table.name], table)
+
+
+def _show_config(known: Mapping[str, WithProtocol], name: str | None, profile: str) -> None:
+    """Prints a built config."""
+    from harness.built_config import official_config
+
+    base, _, variant = (name or "").partition("@")
+    owner = known.get(base)
+    if not isinstance(owner, Benchmark):
+        raise HarnessError(
+            f"there is no benchmark '{base}'" if base else "no benchmark was named",
+            "list protocols --config",
+            did_you_mean(base, catalogue()),
+        )
+    built = official_config(owner, owner.protocol(variant or None, profile))
+    if built is None:
+        raise HarnessError(
+            f"{base} uses no toolbox, so it has no config",
+            "list protocols --config",
+            f"python -m harness list protocols {base} --full shows all of its protocol",
+        )
+    print(json_module.dumps(built, indent=2, default=str))
 
 
 def _show_variants(owner: WithProtocol, table: Protocol) -> None:

@@ -9,9 +9,10 @@ import struct
 from typing import Any, BinaryIO
 
 from harness.checkpoint.containers.base import Unpacked, exactly, remembering
-from harness.checkpoint.pickles.machine import Inert, Machine
+from harness.checkpoint.pickles.machine import Machine
 from harness.checkpoint.pickles.stand_ins import STAND_INS
 from harness.checkpoint.pickles.tensors import StorageType
+from harness.checkpoint.pickles.values import Inert
 from harness.checkpoint.stored import ITEM_BYTES, DamagedError, Storage
 
 

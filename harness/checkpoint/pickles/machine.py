@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import codecs
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
-from harness.checkpoint.signature import printable
+from harness.checkpoint.pickles.values import Global, Inert, Stateful, is_plain_key, listed, plain_key
 from harness.checkpoint.stored import DamagedError
 
 LONGEST_NUMBER = 1024
@@ -27,30 +27,7 @@ LONGEST_NUMBER = 1024
 MOST_OPERATIONS = 5_000_000
 """A checkpoint's pickle has some dozens for each tensor; each may take 64 bytes of memory."""
 
-KEY_BITS = 60
-"""Numbers below this are their own hash."""
-
-LISTED = 12
-"""Foreign globals that a message names."""
-
 _CHUNK = 4096
-
-
-class Global:
-    """A name in a pickle that stands for a class or a function.
-
-    Args:
-        name: ``module.name`` as in the pickle.
-        call: What a call of it gives; None where a call is as inert as the name.
-    """
-
-    def __init__(self, name: str, call: Callable[..., Any] | None = None) -> None:
-        self.name = name
-        self.call = call
-
-
-class Inert:
-    """Stands for an object of a class that is not known here: takes any state, item or member and keeps nothing."""
 
 
 class Machine:
@@ -204,7 +181,7 @@ class Machine:
 
     def frozen_set_to_mark(self) -> None:
         items = self._pop_to_mark()
-        self.push(frozenset(item for item in items if _plain_key(item)))
+        self.push(frozenset(item for item in items if is_plain_key(item)))
 
     def append(self) -> None:
         self._extend([self._stack.pop()])
@@ -223,7 +200,7 @@ class Machine:
         items = self._pop_to_mark()
         target = self._stack[-1]
         if isinstance(target, set):
-            target.update(item for item in items if _plain_key(item))
+            target.update(item for item in items if is_plain_key(item))
         elif not isinstance(target, Inert):
             raise DamagedError(f"the pickle adds to a {type(target).__name__}")
 
@@ -318,32 +295,6 @@ class Machine:
             self.push(self._persistent(saved))
         except (TypeError, AttributeError) as error:
             raise DamagedError("an unknown kind of object outside of the pickle") from error
-
-
-class Stateful:
-    """A value under construction, which a later opcode of the pickle completes."""
-
-    def set_state(self, state: Any) -> None:
-        """Completes it."""
-        raise NotImplementedError
-
-
-def listed(foreign: Iterable[str]) -> str:
-    """Globals in one line, safe on a terminal."""
-    names = sorted(foreign)
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(printable(name)[:80] for name in names[:LISTED]) + more
-
-
-def _plain_key(key: Any) -> bool:
-    if isinstance(key, int):
-        return key.bit_length() <= KEY_BITS
-    return key is None or isinstance(key, str | bytes)
-
-
-def plain_key(key: Any) -> Any:
-    """A key that can be hashed without risk; anything else becomes one that equals nothing."""
-    return key if _plain_key(key) else Inert()
 
 
 def _integer(data: bytes) -> int:

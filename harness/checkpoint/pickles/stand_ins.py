@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.checkpoint.pickles.machine import Global, Inert, plain_key
 from harness.checkpoint.pickles.tensors import CALLS, STORAGE_TYPES, StorageType
+from harness.checkpoint.pickles.values import Global, Inert, plain_key
 
 _SEQUENCES = (list, tuple, set, frozenset)
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from harness.checkpoint.pickles.machine import Global, Inert, Stateful
+from harness.checkpoint.pickles.values import Global, Inert, Stateful
 from harness.checkpoint.stored import ITEM_BYTES, DamagedError, OddTensor, Storage, StoredTensor, Weight, dense
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.checkpoint.pickles import machine
-from harness.checkpoint.pickles.machine import Inert, Machine, listed
+from harness.checkpoint.pickles.machine import Machine
 from harness.checkpoint.pickles.stand_ins import STAND_INS
+from harness.checkpoint.pickles.values import Inert, listed
 from harness.checkpoint.stored import DamagedError, Weight
 
 

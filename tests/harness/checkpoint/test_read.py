@@ -22,7 +22,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from harness.checkpoint.pickles.machine import Inert
+from harness.checkpoint.pickles.values import Inert
 from harness.checkpoint.read import CheckpointFile, read_checkpoint, refusing_damage
 from harness.checkpoint.stored import Weight
 from results.errors import HarnessError
