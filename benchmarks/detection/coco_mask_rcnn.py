@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from benchmarks.base import JobContext
 from benchmarks.detection.detector import SMOKE, Detector, detector_fields
-from benchmarks.protocol import Field, Protocol
+from benchmarks.protocol import Field, Protocol, Variant
 from results.errors import HarnessError
 from results.record import Column
 
@@ -58,6 +58,12 @@ class CocoMaskRcnn(Detector):
         "checkpoint_interval": Field(1, "the same as the evaluation's; the number does not depend on it"),
     }
     smoke: ClassVar[Mapping[str, Any]] = {**SMOKE, "epochs": 2, "milestones": (1,), "evaluation_interval": 2}
+    variants: ClassVar[Mapping[str, Variant]] = {
+        "1x": Variant(
+            "mmselfsup 1.x configs/benchmarks/mmdetection/coco/mask-rcnn_r50_fpn_ms-1x_coco.py, as it resolves",
+            {"warmup_iterations": 500},
+        )
+    }
 
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:
         """Boxes first, then masks."""
