@@ -14,6 +14,8 @@ from results.record import Column
 CONFIG = "mmselfsup 0.x configs/benchmarks/mmdetection/coco/mask_rcnn_r50_fpn_mstrain_1x_coco.py"
 TOOLBOX = "mmdetection 2.x configs/_base_/models/mask_rcnn_r50_fpn.py and datasets/coco_instance.py"
 
+C4 = "mmselfsup 0.x configs/benchmarks/mmdetection/coco/mask_rcnn_r50_c4_mstrain_1x_coco.py"
+
 METRICS = {
     "bbox_mAP": ("coco/bbox_mAP", "mAP(Box)"),
     "bbox_AP50": ("coco/bbox_mAP_50", "AP50(Box)"),
@@ -62,7 +64,23 @@ class CocoMaskRcnn(Detector):
         "1x": Variant(
             "mmselfsup 1.x configs/benchmarks/mmdetection/coco/mask-rcnn_r50_fpn_ms-1x_coco.py, as it resolves",
             {"warmup_iterations": 500},
-        )
+        ),
+        "c4": Variant(
+            C4,
+            {
+                "anchor_scales": (2, 4, 8, 16, 32),
+                "anchor_strides": (16,),
+                "rpn_allowed_border": 0,
+                "train_proposals_before_nms": 12_000,
+                "train_proposals": 2000,
+                "test_proposals_before_nms": 6000,
+                "roi_match_low_quality": False,
+                "mask_head_convolutions": 0,
+                "mask_size": 14,
+            },
+            {"extra_norm": Field(True, f"{C4}: ResLayerExtraNorm, one SyncBN after layer4 in the head of the regions")},
+            ("box_head_channels", "box_head_outputs"),
+        ),
     }
 
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:

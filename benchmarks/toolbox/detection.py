@@ -21,6 +21,7 @@ from benchmarks.toolbox.config import (
 
 FASTER_RCNN = "pascal_voc/faster-rcnn_r50-caffe-c4_ms-18k_voc0712.py"
 MASK_RCNN = "mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py"
+MASK_RCNN_C4 = "mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py"
 """Configs of mmdetection that everything below is laid over."""
 
 CHOICES = {
@@ -72,14 +73,7 @@ def faster_rcnn_config(context: JobContext, classes: Sequence[str]) -> dict[str,
     use_runtime(config, "mmdet", seed)
     model = config["model"]
     _use_backbone(model, context)
-    model["roi_head"]["shared_head"] = {
-        **_without_weights(model["roi_head"]["shared_head"]),
-        # mmpretrain registers it with mmdet when it is imported; it is layer4 and one more norm.
-        "type": "ResLayerExtraNorm" if protocol["extra_norm"] else "ResLayer",
-        "style": "pytorch",
-        "norm_cfg": _norm(protocol),
-        "norm_eval": protocol["norm_eval"],
-    }
+    _use_c4_head(model["roi_head"], protocol)
     model["roi_head"]["bbox_head"]["num_classes"] = len(classes)
     _use_proposals(model, protocol)
     model["train_cfg"]["rpn"]["allowed_border"] = protocol["rpn_allowed_border"]
@@ -123,31 +117,24 @@ def faster_rcnn_config(context: JobContext, classes: Sequence[str]) -> dict[str,
 
 
 def mask_rcnn_config(context: JobContext, classes: Sequence[str]) -> dict[str, Any]:
-    """Mask R-CNN with a feature pyramid, trained by epochs on COCO train2017.
+    """Mask R-CNN with a feature pyramid, or on the C4 feature map, trained by epochs on COCO train2017.
 
     Arguments, result and errors as :func:`faster_rcnn_config`.
     """
     protocol, seed = context.protocol, context.required_seed()
     check(protocol)
-    config = shipped_config("mmdet", MASK_RCNN)
+    c4 = "extra_norm" in protocol.fields
+    config = shipped_config("mmdet", MASK_RCNN_C4 if c4 else MASK_RCNN)
     use_runtime(config, "mmdet", seed)
-    model, norm = config["model"], _norm(protocol)
+    model = config["model"]
     _use_backbone(model, context)
-    model["neck"]["norm_cfg"] = norm
-    roi_head = model["roi_head"]
-    # Four shared convolutions and one fully connected layer: He et al. 2019, arXiv:1811.08883.
-    roi_head["bbox_head"] |= {
-        "type": "Shared4Conv1FCBBoxHead",
-        "conv_out_channels": protocol["box_head_channels"],
-        "fc_out_channels": protocol["box_head_outputs"],
-        "norm_cfg": norm,
-        "num_classes": len(classes),
-    }
-    roi_head["mask_head"] |= {
-        "norm_cfg": norm,
-        "num_convs": protocol["mask_head_convolutions"],
-        "num_classes": len(classes),
-    }
+    if c4:
+        _use_c4_head(model["roi_head"], protocol)
+    else:
+        _use_pyramid(model, protocol)
+    for head in ("bbox_head", "mask_head"):
+        model["roi_head"][head]["num_classes"] = len(classes)
+    model["roi_head"]["mask_head"]["num_convs"] = protocol["mask_head_convolutions"]
     model["train_cfg"]["rcnn"]["mask_size"] = protocol["mask_size"]
     model["test_cfg"]["rcnn"]["mask_thr_binary"] = protocol["test_mask_threshold"]
     _use_proposals(model, protocol)
@@ -238,6 +225,33 @@ def _use_backbone(model: dict[str, Any], context: JobContext) -> None:
         **normalisation(context.input, "bgr_to_rgb"),
         "pad_size_divisor": protocol["pad_multiple"],
     }
+
+
+def _use_c4_head(roi_head: dict[str, Any], protocol: Protocol) -> None:
+    """layer4 in the head of the regions, and one more norm."""
+    roi_head["shared_head"] = {
+        **_without_weights(roi_head["shared_head"]),
+        # mmpretrain registers it with mmdet when it is imported.
+        "type": "ResLayerExtraNorm" if protocol["extra_norm"] else "ResLayer",
+        "style": "pytorch",
+        "norm_cfg": _norm(protocol),
+        "norm_eval": protocol["norm_eval"],
+    }
+
+
+def _use_pyramid(model: dict[str, Any], protocol: Protocol) -> None:
+    """Norms in the pyramid and in the heads, and a box head of four convolutions and one fully connected layer (He et
+    al. 2019, arXiv:1811.08883).
+    """
+    norm = _norm(protocol)
+    model["neck"]["norm_cfg"] = norm
+    model["roi_head"]["bbox_head"] |= {
+        "type": "Shared4Conv1FCBBoxHead",
+        "conv_out_channels": protocol["box_head_channels"],
+        "fc_out_channels": protocol["box_head_outputs"],
+        "norm_cfg": norm,
+    }
+    model["roi_head"]["mask_head"]["norm_cfg"] = norm
 
 
 def _use_proposals(model: dict[str, Any], protocol: Protocol) -> None:

@@ -30,6 +30,20 @@ CHANGES: dict[str, dict[str, Any]] = {
         "crop_aspect": (3 / 4, 4 / 3),
     },
     "coco_mask_rcnn@1x": {"warmup_iterations": 500},
+    "coco_mask_rcnn@c4": {
+        "anchor_scales": (2, 4, 8, 16, 32),
+        "anchor_strides": (16,),
+        "rpn_allowed_border": 0,
+        "train_proposals_before_nms": 12_000,
+        "train_proposals": 2000,
+        "test_proposals_before_nms": 6000,
+        "roi_match_low_quality": False,
+        "mask_head_convolutions": 0,
+        "mask_size": 14,
+        "extra_norm": True,
+        "box_head_channels": None,
+        "box_head_outputs": None,
+    },
     "imagenet_linear@sgd-100e": {
         "optimizer": "SGD",
         "learning_rate": 30.0,
@@ -133,3 +147,32 @@ def test_what_norms_learn_is_not_decayed(tiny: Any) -> None:
         "head.heads.feature1.linear.weight": 5e-4,
         "head.heads.feature1.linear.bias": 5e-4,
     }
+
+
+def test_the_built_mask_rcnn_on_c4() -> None:
+    from harness.built_config import official_config
+
+    benchmark = find_benchmark("coco_mask_rcnn")
+    config = official_config(benchmark, benchmark.protocol("c4"))
+    assert config is not None
+    model = config["model"]
+    assert "neck" not in model
+    assert model["backbone"]["out_indices"] == (2,)
+    assert (model["backbone"]["style"], model["backbone"]["frozen_stages"]) == ("pytorch", -1)
+    assert model["data_preprocessor"]["mean"] == [123.675, 116.28, 103.53]
+    assert model["data_preprocessor"]["bgr_to_rgb"] is True
+    shared = model["roi_head"]["shared_head"]
+    assert (shared["type"], shared["style"], shared["stage"], shared["stride"]) == (
+        "ResLayerExtraNorm",
+        "pytorch",
+        3,
+        2,
+    )
+    assert shared["norm_cfg"] == {"type": "SyncBN", "requires_grad": True}
+    assert model["roi_head"]["mask_roi_extractor"] is None
+    assert model["roi_head"]["mask_head"]["num_convs"] == 0
+    assert model["roi_head"]["bbox_head"]["type"] == "BBoxHead"
+    assert model["train_cfg"]["rpn"]["allowed_border"] == 0
+    assert model["train_cfg"]["rcnn"]["mask_size"] == 14
+    assert model["train_cfg"]["rpn_proposal"]["nms_pre"] == 12_000
+    assert config["train_cfg"]["max_epochs"] == 12
