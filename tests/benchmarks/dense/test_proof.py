@@ -10,6 +10,7 @@ import torch
 
 from benchmarks.backbone import read_backbone
 from benchmarks.input_convention import CONVENTIONS
+from benchmarks.proof import TOLERANCES
 from benchmarks.toolbox import proof
 from results.errors import HarnessError
 from tests.benchmarks.dense.conftest import DENSE, Dense, build, pixels
@@ -34,7 +35,9 @@ def prove(dense: Dense, name: str, spoil: Callable[[Any], None] | None = None, i
 
 @pytest.mark.parametrize("input", sorted(CONVENTIONS))
 @pytest.mark.parametrize("name", DENSE)
-def test_passes(dense: Dense, name: str, input: str) -> None:
+def test_passes(dense: Dense, name: str, input: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Jobs allow more, for GPUs; in float32 on a CPU only the order of sums differs.
+    monkeypatch.setitem(TOLERANCES, "fp32", 1e-5)
     prove(dense, name, input=input)
 
 

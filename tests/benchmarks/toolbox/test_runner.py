@@ -13,6 +13,7 @@ from mmengine.registry import DefaultScope
 from benchmarks.backbone import read_backbone
 from benchmarks.base import JobContext
 from benchmarks.input_convention import CONVENTIONS, input_convention
+from benchmarks.proof import TOLERANCES
 from benchmarks.toolbox import runner as toolbox
 from benchmarks.toolbox.frozen import evaluation_pixels, frozen_config
 from benchmarks.toolbox.runner import Training
@@ -47,8 +48,10 @@ def test_a_sound_job_passes_every_proof_and_leaves_nothing_behind(context: JobCo
     assert "Epoch(train)" in (context.attempt / "toolbox" / "train.log").read_text()
 
 
-@pytest.mark.parametrize("name", sorted(set(CONVENTIONS) - {"rgb-mean-std"}))
-def test_other_conventions_pass(context: JobContext, name: str) -> None:
+@pytest.mark.parametrize("name", sorted(CONVENTIONS))
+def test_every_convention_passes(context: JobContext, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Jobs allow more, for GPUs; in float32 on a CPU only the order of sums differs.
+    monkeypatch.setitem(TOLERANCES, "fp32", 1e-5)
     changed = dataclasses.replace(context, input=input_convention(name))
     with toolbox.session(config_of(changed), changed, changed.digest) as built:
         tensors = read_backbone(changed.backbone, changed.digest)
