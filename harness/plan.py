@@ -15,7 +15,7 @@ from harness.checkpoint.hub import on_hub, short_name
 from harness.checkpoint.intake import Intake, take_in
 from harness.job import Job, PlannedJob
 from harness.settings import Settings, parse_overrides
-from harness.spread import batch_seen, spread
+from harness.spread import batch_seen, spread, usable_ranks
 from results.errors import HarnessError, did_you_mean
 from results.record import BackboneStamp, DataStamp
 from results.workspace import Workspace
@@ -127,7 +127,7 @@ def _job(
         data_root=data_root,
         seed=seed,
         numerics=settings.numerics.numerics(),
-        batch=batch_seen(benchmark.batch(protocol), spread(protocol, settings.ranks, settings.largest_batch)),
+        batch=batch_seen(benchmark.batch(protocol), spread(protocol, usable_ranks(settings), settings.largest_batch)),
     )
 
 
@@ -136,7 +136,7 @@ def _norm_notes(choices: Sequence[Choice], protocols: Sequence[Protocol], settin
     notes = []
     for choice, protocol in zip(choices, protocols, strict=True):
         whole = choice.benchmark.batch(protocol)
-        world = spread(protocol, settings.ranks, settings.largest_batch)
+        world = spread(protocol, usable_ranks(settings), settings.largest_batch)
         seen = batch_seen(whole, world)
         if seen != whole:
             notes.append(

@@ -6,6 +6,20 @@ import dataclasses
 
 from benchmarks.base import ALONE, Batch, World
 from benchmarks.protocol import Protocol
+from harness.schedule.slots import count_slots, visible_gpus
+from harness.settings import Settings
+
+
+def usable_ranks(settings: Settings) -> int:
+    """Processes that a run may use for a job; plan and executor ask here, so that the key tells what is run.
+
+    Args:
+        settings: Of the run. The debug executor has one process; on a machine with GPUs each rank needs one.
+    """
+    if settings.executor == "debug":
+        return 1
+    gpus = visible_gpus()
+    return min(settings.ranks, count_slots(settings.slots, gpus)) if gpus else settings.ranks
 
 
 def spread(protocol: Protocol | None, ranks: int, largest_batch: int | None) -> World:

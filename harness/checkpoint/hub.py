@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import re
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -116,7 +117,7 @@ def _library(where: str) -> Any:
 
 
 @contextlib.contextmanager
-def _explained(hub: Any, where: str) -> Any:
+def _explained(hub: Any, where: str) -> Iterator[None]:
     """Turns the library's errors into refusals."""
     errors = hub.errors
     try:

@@ -91,10 +91,11 @@ def _run(made: Plan, settings: Settings, quiet: bool, json: bool) -> int:
 def make_executor(settings: Settings) -> Executor:
     """What the settings name: processes of their own, or this one."""
     from harness.schedule.local import DebugExecutor, LocalExecutor
+    from harness.spread import usable_ranks
 
     if settings.executor == "debug":
         return DebugExecutor(settings.workspace, settings.slots, settings.largest_batch)
-    return LocalExecutor(settings.workspace, settings.slots, settings.ranks, settings.largest_batch)
+    return LocalExecutor(settings.workspace, settings.slots, usable_ranks(settings), settings.largest_batch)
 
 
 def _report(workspace: Any, loop: Loop, made: Plan, console: Console, quiet: bool, json: bool) -> None:

@@ -101,7 +101,7 @@ class LocalExecutor:
     Args:
         workspace: Root of the workspace.
         slots: The setting ``slots``.
-        ranks: Processes that one job may be spread over, at most as many as there are GPUs.
+        ranks: Processes that one job may be spread over (:func:`harness.spread.usable_ranks`).
         largest_batch: Most images that a process computes at a time.
     """
 
@@ -111,7 +111,7 @@ class LocalExecutor:
         self._workspace = workspace
         self._slots = slots
         self._gpus = tuple(visible_gpus())
-        self._ranks = min(ranks, self.capacity()) if self._gpus else ranks
+        self._ranks = ranks
         self._largest_batch = largest_batch
 
     def capacity(self) -> int:

@@ -14,7 +14,10 @@ import pytest
 from benchmarks.base import Batch, World
 from benchmarks.catalogue import find_benchmark
 from benchmarks.datasets.sample.make import make_sample
-from harness.spread import batch_seen, spread
+from harness.cli.run import make_executor
+from harness.schedule.slots import hold_slot
+from harness.settings import load_settings
+from harness.spread import batch_seen, spread, usable_ranks
 
 ROOT = Path(__file__).resolve().parents[3]
 NAME = "imagenet_linear"
@@ -97,6 +100,39 @@ def test_a_batch_of_256_on_8_ranks_is_spread(ranks: int, largest: int | None, ex
     seen = batch_seen(Batch(256, 256), found)
     assert seen == Batch(256, 256 // found.parts)
     assert batch_seen(Batch(256, None), found) == Batch(256, None)
+
+
+@pytest.mark.parametrize(
+    ("executor", "gpus", "slots", "expected"),
+    [("local", "", None, 8), ("local", "0,1,2,3", None, 4), ("local", "0,1,2,3", 2, 2), ("debug", "0,1", None, 1)],
+)
+def test_plan_and_executor_count_the_same_ranks(
+    monkeypatch: pytest.MonkeyPatch, executor: str, gpus: str, slots: int | None, expected: int
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+    settings = load_settings({"executor": executor, "ranks": 8, "slots": slots})
+    assert usable_ranks(settings) == expected
+
+
+def test_the_key_tells_what_the_executor_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Four GPUs for eight ranks of 32: shares of 64, in two parts each.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    settings = load_settings({"ranks": 8, "largest_batch": 32})
+    protocol = find_benchmark("imagenet_mhead").protocol()
+    planned = spread(protocol, usable_ranks(settings), settings.largest_batch)
+    assert planned == World(ranks=4, parts=2)
+    executor = make_executor(settings)
+    assert spread(protocol, executor._ranks, executor._largest_batch) == planned  # type: ignore[attr-defined]
+
+
+def test_gpus_are_taken_all_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with hold_slot(3, ["a", "b", "c"], 2) as slot:
+        assert slot.gpu == "a,b"
+        with hold_slot(3, ["a", "b", "c"]) as other:
+            assert other.gpu == "c"
+    with hold_slot(3, ["a", "b", "c"], 3) as slot:
+        assert slot.gpu == "a,b,c"
 
 
 def test_what_is_not_trained_by_steps_is_not_spread() -> None:
