@@ -16,6 +16,9 @@ from results.errors import HarnessError
 COUNTER = "num_batches_tracked"
 """Batch norms count their batches; no forward pass reads the count."""
 
+STATE = ("state_dict",)
+"""Where most trainers keep their weights."""
+
 WRAPPERS = ("module.", "_orig_mod.")
 """What DistributedDataParallel and ``torch.compile`` put before every name."""
 
@@ -121,6 +124,10 @@ class Format(ABC):
             ):
                 found[place.encoder] = place
         return tuple(found.values())
+
+    def holds(self, file: CheckpointFile, encoder: str) -> bool:
+        """Whether a network of that name stands in a file."""
+        return any(place.encoder == encoder for place in self.present(file))
 
     def weights(self, file: CheckpointFile, place: Place) -> tuple[dict[str, Any], Counter[str]]:
         """The weights of one network under canonical names, and what was left out, counted by the first word."""

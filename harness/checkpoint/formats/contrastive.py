@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-from harness.checkpoint.formats.base import Format, Place, has, state
+from harness.checkpoint.formats.base import STATE, Format, Place, has, state
 from harness.checkpoint.formats.lightning import is_lightning, sequential_name
-from harness.checkpoint.formats.openmmlab import STATE
 from harness.checkpoint.read import CheckpointFile
 
 MODEL = ("model",)
@@ -22,7 +21,7 @@ class MoCo(Format):
 
     def recognises(self, file: CheckpointFile) -> bool:
         """See :class:`Format`."""
-        return not has(state(file, STATE), "backbone.") and _holds(self, file, "query")
+        return not has(state(file, STATE), "backbone.") and self.holds(file, "query")
 
 
 class MoCoV3(Format):
@@ -35,7 +34,7 @@ class MoCoV3(Format):
 
     def recognises(self, file: CheckpointFile) -> bool:
         """See :class:`Format`."""
-        return _holds(self, file, "base")
+        return self.holds(file, "base")
 
 
 class SimSiam(Format):
@@ -213,7 +212,3 @@ _SIMCLR_V2 = {
     ("net", "4"): "conv3",
     ("net", "5.0"): "bn3",
 }
-
-
-def _holds(form: Format, file: CheckpointFile, encoder: str) -> bool:
-    return any(place.encoder == encoder for place in form.present(file))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from harness.checkpoint.formats.base import Format, Place, has, state
+from harness.checkpoint.formats.base import STATE, Format, Place, has, state
 from harness.checkpoint.read import CheckpointFile
 
-STATE = ("state_dict",)
 SEQUENTIAL = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 """Children of torchvision's ResNet by their place; 2 is the ReLU, 3 the pooling, 8 the average."""
 
@@ -36,11 +35,7 @@ class SoloLearn(Format):
 
     def recognises(self, file: CheckpointFile) -> bool:
         """See :class:`Format`."""
-        return (
-            is_lightning(file)
-            and has(state(file, STATE), "classifier.")
-            and any(place.encoder == "backbone" for place in self.present(file))
-        )
+        return is_lightning(file) and has(state(file, STATE), "classifier.") and self.holds(file, "backbone")
 
 
 class Lightly(Format):

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from harness.checkpoint.formats.base import OWN, Converted, Format, Place, has, state
+from harness.checkpoint.formats.base import OWN, STATE, Converted, Format, Place, has, state
 from harness.checkpoint.formats.lightning import is_lightning
 from harness.checkpoint.read import CheckpointFile
-
-STATE = ("state_dict",)
 
 
 class Canonical(Format):
@@ -50,11 +48,7 @@ class MMPretrain(Format):
     def recognises(self, file: CheckpointFile) -> bool:
         """See :class:`Format`."""
         names = state(file, STATE)
-        return (
-            any(place.encoder == "backbone" for place in self.present(file))
-            and not has(names, "backbone.fc.")
-            and not is_lightning(file)
-        )
+        return self.holds(file, "backbone") and not has(names, "backbone.fc.") and not is_lightning(file)
 
 
 class MMPretrainBackbone(Format):

@@ -7,9 +7,9 @@ import re
 from collections import Counter
 from typing import Any
 
-from harness.checkpoint.formats.base import Format, Place, has, renamed, state
+from harness.checkpoint.formats.base import STATE, Format, Place, has, renamed, state
 from harness.checkpoint.formats.lightning import is_lightning
-from harness.checkpoint.formats.openmmlab import STATE, is_resnet
+from harness.checkpoint.formats.openmmlab import is_resnet
 from harness.checkpoint.read import CheckpointFile
 from harness.checkpoint.signature import printable
 from harness.checkpoint.stored import Reversed, Weight
