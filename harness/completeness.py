@@ -24,3 +24,9 @@ def is_complete(workspace: Workspace, job: Job) -> bool:
     from benchmarks.probes.feature_store import is_complete as features_complete
 
     return features_complete(workspace.feature_set(job.key))
+
+
+def features_are_there(workspace: Workspace, job: Job) -> bool:
+    """Whether the features that a job needs, if it needs any, are complete."""
+    extraction = job.feature_job()
+    return extraction is None or is_complete(workspace, extraction)

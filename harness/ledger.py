@@ -14,7 +14,7 @@ import functools
 import os
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ class Claim:
         job_id: The scheduler's id.
         restart: How often the scheduler restarted that job.
         taken: When, ISO 8601.
+        submission: Name under which the scheduler knows the job; its id alone may come round again.
         released: Whether it was given back.
     """
 
@@ -64,6 +65,7 @@ class Claim:
     job_id: str
     restart: int
     taken: str
+    submission: str = ""
     released: bool = False
 
     def is_live(self) -> bool:
@@ -79,11 +81,13 @@ class AttemptOutcome:
         attempt: Its name.
         status: One of :data:`OUTCOMES`; empty where it ended without a word (killed) or is still at work.
         reason: One line, for tables and pages.
+        cause: What ended it from outside (``time limit``, ``out of memory``...); empty where its own code did.
     """
 
     attempt: str
     status: str
     reason: str
+    cause: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,7 +203,8 @@ class JobFolder:
     def _claims(self) -> Path:
         return self.path / "claims"
 
-    def _claim_path(self, number: int) -> Path:
+    def claim_path(self, number: int) -> Path:
+        """The file of a claim."""
         return self._claims / f"{number:04d}.json"
 
     def last_claim(self) -> Claim | None:
@@ -209,13 +214,19 @@ class JobFolder:
             HarnessError: Its file is corrupt.
         """
         try:
-            numbers = [int(path.stem) for path in self._claims.glob("[0-9]*.json") if path.stem.isdecimal()]
+            names = [name for name in os.listdir(self._claims) if name.endswith(".json")]
         except OSError:
-            numbers = []
-        return self._read_claim(max(numbers)) if numbers else None
+            names = []
+        numbers = [int(name[:-5]) for name in names if name[:-5].isdecimal()]
+        return self.claim(max(numbers)) if numbers else None
 
-    def _read_claim(self, number: int) -> Claim:
-        path = self._claim_path(number)
+    def claim(self, number: int) -> Claim:
+        """The claim of a number.
+
+        Raises:
+            HarnessError: Its file is missing or corrupt.
+        """
+        path = self.claim_path(number)
         raw = read_json(path)
         try:
             return Claim(
@@ -225,6 +236,7 @@ class JobFolder:
                 job_id=raw["job_id"],
                 restart=raw["restart"],
                 taken=raw["taken"],
+                submission=raw.get("submission", ""),
                 released=path.with_suffix(".released").exists(),
             )
         except (KeyError, TypeError) as error:
@@ -235,13 +247,22 @@ class JobFolder:
         claim = self.last_claim()
         return claim if claim is not None and claim.is_live() else None
 
-    def take_claim(self, attempt: str, job_id: str = "", restart: int = 0) -> Claim | None:
+    def take_claim(
+        self,
+        attempt: str,
+        job_id: str = "",
+        restart: int = 0,
+        submission: str = "",
+        is_gone: Callable[[Claim], bool] = lambda claim: False,
+    ) -> Claim | None:
         """Takes the job, if nobody holds it.
 
         Args:
             attempt: Name of the attempt, from :func:`attempt_name`.
             job_id: The scheduler's id.
             restart: How often the scheduler restarted that job.
+            submission: The scheduler's name of it.
+            is_gone: Asked of a claim that seems to be held: whether the scheduler says that its job is gone.
 
         Returns:
             The claim, or None where another process holds the job.
@@ -250,20 +271,20 @@ class JobFolder:
             HarnessError: The workspace cannot be written.
         """
         last = self.last_claim()
-        while last is None or not last.is_live():
+        while last is None or not last.is_live() or is_gone(last):
             number = 1 if last is None else last.number + 1
-            claim = Claim(number, attempt, ProcessIdentity.current(), job_id, restart, now())
+            claim = Claim(number, attempt, ProcessIdentity.current(), job_id, restart, now(), submission)
             fields = dataclasses.asdict(claim)
             del fields["number"], fields["released"]
-            if publish(self._claim_path(number), to_json(fields)):
+            if publish(self.claim_path(number), to_json(fields)):
                 return claim
             # By its number: over NFS a listing may not show it for a minute, and asking again would not help.
-            last = self._read_claim(number)
+            last = self.claim(number)
         return None
 
     def release(self, claim: Claim) -> None:
         """Gives a claim back, so that other hosts need not guess whether its process lives."""
-        publish(self._claim_path(claim.number).with_suffix(".released"), now() + "\n")
+        publish(self.claim_path(claim.number).with_suffix(".released"), now() + "\n")
 
     # Attempts --------------------------------------------------------------------------------------------------------
 
@@ -277,7 +298,8 @@ class JobFolder:
     def attempts(self) -> list[str]:
         """Names of all attempts, oldest first."""
         try:
-            return sorted(path.name for path in self._attempts.iterdir() if _ATTEMPT.match(path.name) and path.is_dir())
+            with os.scandir(self._attempts) as entries:
+                return sorted(entry.name for entry in entries if _ATTEMPT.match(entry.name) and entry.is_dir())
         except OSError:
             return []
 
@@ -294,10 +316,10 @@ class JobFolder:
         """Whether an attempt has got its slot."""
         return (self.attempt_folder(attempt) / "at_work").exists()
 
-    def end_attempt(self, attempt: str, status: str, reason: str = "") -> None:
-        """Writes how an attempt ended."""
-        outcome = {"status": status, "reason": reason, "finished": now()}
-        write_whole(self.attempt_folder(attempt) / "outcome.json", to_json(outcome))
+    def end_attempt(self, attempt: str, status: str, reason: str = "", cause: str = "") -> None:
+        """Writes how an attempt ended; what was written before stays."""
+        outcome = {"status": status, "reason": reason, "cause": cause, "finished": now()}
+        publish(self.attempt_folder(attempt) / "outcome.json", to_json(outcome))
 
     def outcome(self, attempt: str) -> AttemptOutcome:
         """How an attempt ended."""
@@ -306,7 +328,7 @@ class JobFolder:
             return AttemptOutcome(attempt, "", "")
         raw = read_json(path)
         try:
-            return AttemptOutcome(attempt, raw["status"], raw["reason"])
+            return AttemptOutcome(attempt, raw["status"], raw["reason"], raw.get("cause", ""))
         except (KeyError, TypeError) as error:
             raise _not_ours(path) from error
 
@@ -344,6 +366,11 @@ class JobFolder:
         """How many attempts failed since the count was last reset; killed and interrupted ones do not count."""
         forgiven = self._noted(self._forgiven)
         return sum(self.outcome(name).status == "failed" for name in self.attempts() if name not in forgiven)
+
+    def last_failure(self) -> str:
+        """Why the newest attempt that failed did so; empty where none did."""
+        reasons = [each.reason for each in map(self.outcome, self.attempts()) if each.status == "failed"]
+        return reasons[-1] if reasons else ""
 
     def forgive(self) -> None:
         """Resets the count of failures."""

@@ -7,25 +7,37 @@ import dataclasses
 import datetime
 import logging
 import os
-import signal
+import socket
+import subprocess
+import sys
 import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from benchmarks.base import ALONE, JobContext, Outcome, TrainingContext, World
 from benchmarks.catalogue import find_benchmark
 from benchmarks.datasets.fingerprint import fingerprint
 from benchmarks.input_convention import input_convention
 from harness.attempt_log import logged
-from harness.completeness import is_complete
+from harness.completeness import features_are_there, is_complete
+from harness.interruption import NOTICE, Interrupted, signals_interrupt
 from harness.job import Job
 from harness.ledger import NAME_CHARACTERS, Claim, JobFolder, now
-from harness.meeting import Meeting, call, call_off, failure_of_another, note_failure, place, wait_for
+from harness.meeting import (
+    Meeting,
+    absent_ranks,
+    call,
+    call_off,
+    failure_of_another,
+    note_failure,
+    note_presence,
+    place,
+    wait_for,
+)
+from harness.order import Order, own_gpus
 from harness.recording import record_of
-from harness.schedule.slots import Slot, count_slots, hold_slot, threads_per_job
+from harness.schedule.slots import Slot, hold_slot
 from pretrain.catalogue import find_config
 from results.errors import HarnessError
 from results.files import file_sha256, make_folder
@@ -39,37 +51,6 @@ INTERRUPTED = "stopped before it was finished"
 LOGGER = logging.getLogger("harness.payload")
 
 
-class Interrupted(BaseException):
-    """The job was asked to stop; raised in the main thread wherever it stands."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Order:
-    """What is handed to the job's process; small and picklable.
-
-    Args:
-        workspace: Root of the workspace, absolute.
-        job: Name of the job's folder.
-        slots: The setting ``slots``.
-        gpus: GPUs of the host that the run may use, as CUDA names them.
-        own_process: False for the debug executor, which runs in the user's process and terminal.
-        data_root: The run's ``--data``; None takes the spec's, which another run of the same job may have written.
-        room: Folder of the workspace in which the job's folder lies.
-        world: Over how many processes the job is spread, and in how many parts each computes; as rank 0 sees it.
-        token: Names the submission to its ranks.
-    """
-
-    workspace: str
-    job: str
-    slots: int | None
-    gpus: tuple[str, ...]
-    own_process: bool
-    data_root: str | None = None
-    room: str = "jobs"
-    world: World = ALONE
-    token: str = ""
-
-
 def run_job(order: Order) -> str:
     """Runs one job, if nobody else does and it is not finished.
 
@@ -77,8 +58,8 @@ def run_job(order: Order) -> str:
         order: Which job.
 
     Returns:
-        ``done``, ``failed`` (reason and traceback are in the attempt), ``interrupted``, or ``not needed`` where the job
-        was finished or held by another process.
+        ``done``, ``failed`` (reason and traceback are in the attempt), ``interrupted``, ``not needed`` where the job
+        was finished or held by another process, or ``not ready`` where it needs features that are not there.
     """
     rank = _rank(order)
     if rank > 0:
@@ -115,17 +96,18 @@ def follow(order: Order, rank: int) -> str:
     meeting = wait_for(place(folder, order.token))
     if meeting is None:
         return "not needed"
+    note_presence(folder.attempt_folder(meeting.attempt), rank)
     job = Job.from_dict(folder.read_spec())
     if order.data_root is not None:
         job = dataclasses.replace(job, data_root=Path(order.data_root))
     attempt = folder.attempt_folder(meeting.attempt)
     try:
-        with _signals_interrupt(), logged(attempt / f"log-rank{rank}.txt", order.own_process):
-            device = _prepare(meeting.gpus or None, order)
+        with signals_interrupt(), logged(attempt / f"log-rank{rank}.txt", order.own_process):
+            device = _prepare(own_gpus(None) if order.grant is not None else meeting.gpus or None, order)
             world = dataclasses.replace(order.world, rank=rank)
             try:
-                with _group(world, device, meeting):
-                    _measure(job, folder, meeting.attempt, workspace, device, _threads(order), world)
+                with _group(order, world, device, meeting, attempt):
+                    _measure(job, folder, meeting.attempt, workspace, device, order.threads, world)
             except HarnessError as error:
                 LOGGER.error("%s", error)
                 note_failure(attempt, rank, error.what)
@@ -149,15 +131,17 @@ def _lead(order: Order) -> str:
         job = dataclasses.replace(job, data_root=Path(order.data_root))
     if is_complete(workspace, job):
         return "not needed"
+    if not features_are_there(workspace, job):
+        return "not ready"
     attempt = folder.attempt_name()
-    claim = folder.take_claim(attempt, os.environ.get("SUBMITIT_LOCAL_JOB_ID", ""))
+    claim = _claim(folder, attempt, order)
     if claim is None:
         return "not needed"
     try:
         if is_complete(workspace, job):
             return "not needed"
         make_folder(folder.attempt_folder(attempt))
-        with _signals_interrupt(), logged(folder.attempt_folder(attempt) / "log.txt", order.own_process):
+        with signals_interrupt(), logged(folder.attempt_folder(attempt) / "log.txt", order.own_process):
             return _attempt(folder, claim, job, order)
     except Interrupted:
         # Asked to stop before the work began or while its end was being noted. Signals are as they were before.
@@ -168,19 +152,38 @@ def _lead(order: Order) -> str:
             folder.release(claim)
 
 
+def _claim(folder: JobFolder, attempt: str, order: Order) -> Claim | None:
+    """Takes the job; on a cluster also from those who the scheduler says are gone."""
+    if order.grant is None:
+        return folder.take_claim(attempt, os.environ.get("SUBMITIT_LOCAL_JOB_ID", ""))
+    from harness.schedule.slurm.endings import is_gone, note_restart
+
+    grant = order.grant
+    claim = folder.take_claim(
+        attempt,
+        grant.job_id,
+        grant.restart,
+        grant.submission,
+        lambda held: is_gone(held, grant.submission, grant.restart),
+    )
+    if claim is not None:
+        note_restart(folder, claim)
+    return claim
+
+
 def _attempt(folder: JobFolder, claim: Claim, job: Job, order: Order) -> str:
     """Works under a claim and writes how it ended."""
+    cause = ""
     try:
-        slots = count_slots(order.slots, order.gpus)
-        LOGGER.info("attempt %s of %s, waiting for one of %d slots", claim.attempt, folder.name, slots)
-        with hold_slot(slots, order.gpus, order.world.ranks if order.gpus else 1) as slot:
+        with _slot(folder, claim, order) as slot:
             folder.note_slot(claim.attempt)
+            _set_watchdog(folder, claim, order)
             first = _work(job, folder, claim.attempt, Workspace(Path(order.workspace)), slot, order)
         LOGGER.info("done" if first else "done; another attempt had published before, its result stays")
         status, reason = "done", ""
-    except Interrupted:
-        LOGGER.warning("interrupted")
-        status, reason = "interrupted", INTERRUPTED
+    except Interrupted as stop:
+        status, reason, cause = _interruption(stop, folder, claim, order)
+        LOGGER.warning("interrupted: %s", reason)
     except HarnessError as error:
         LOGGER.error("%s", error)
         status, reason = "failed", error.what
@@ -191,14 +194,62 @@ def _attempt(folder: JobFolder, claim: Claim, job: Job, order: Order) -> str:
         if another is not None:
             LOGGER.error("%s", another)
             reason = another
-    folder.end_attempt(claim.attempt, status, reason)
+    folder.end_attempt(claim.attempt, status, reason, cause)
     return status
+
+
+@contextlib.contextmanager
+def _slot(folder: JobFolder, claim: Claim, order: Order) -> Iterator[Slot]:
+    """A slot of this host, or what the scheduler granted."""
+    if order.grant is not None:
+        where = ", ".join(order.grant.nodes)
+        LOGGER.info("attempt %s of %s, job %s on %s", claim.attempt, folder.name, order.grant.job_id, where)
+        yield Slot(0, ",".join(order.gpus) or None)
+        return
+    LOGGER.info("attempt %s of %s, waiting for one of %d slots", claim.attempt, folder.name, order.slot_count)
+    with hold_slot(order.slot_count, order.gpus, order.world.ranks if order.gpus else 1) as slot:
+        yield slot
+
+
+def _set_watchdog(folder: JobFolder, claim: Claim, order: Order) -> None:
+    """Starts what ends the attempt if it makes no progress; a debugger may stop for as long as it likes."""
+    if order.hang_minutes is None or not order.own_process:
+        return
+    from harness import watchdog
+
+    words = [
+        str(claim.process.pid),
+        str(claim.process.start),
+        str(folder.attempt_folder(claim.attempt)),
+        str(folder.claim_path(claim.number)),
+        str(order.hang_minutes * 60),
+    ]
+    # -I and -S: it imports nothing but the standard library, and is up before the work has begun.
+    subprocess.Popen([sys.executable, "-I", "-S", watchdog.__file__, *words], stdin=subprocess.DEVNULL)
+
+
+def _interruption(stop: Interrupted, folder: JobFolder, claim: Claim, order: Order) -> tuple[str, str, str]:
+    """What a job that was asked to stop says of itself: (status, reason, cause)."""
+    if stop.number != NOTICE or order.grant is None:
+        return "interrupted", INTERRUPTED, ""
+    from harness.schedule.slurm.endings import has_checkpoint, out_of_time
+
+    if not out_of_time(claim, order.grant):
+        return "interrupted", "told to make room; it goes on from its newest checkpoint", "preempted"
+    if has_checkpoint(folder.attempt_folder(claim.attempt)):
+        return "interrupted", "its time was up; it goes on from its newest checkpoint", "time limit"
+    limit = order.grant.minutes
+    return (
+        "failed",
+        f"its time limit of {limit} min was reached before its first checkpoint; raise slurm.minutes",
+        "time limit",
+    )
 
 
 def _work(job: Job, folder: JobFolder, attempt: str, workspace: Workspace, slot: Slot, order: Order) -> bool:
     """Measures and publishes; returns whether this was the first result."""
     _check_data(job, workspace)
-    device, threads = _prepare(slot.gpu, order), _threads(order)
+    device, threads = _prepare(slot.gpu, order), order.threads
     started, clock = now(), time.monotonic()
     backbone = job.backbone
     if backbone is None:
@@ -206,8 +257,9 @@ def _work(job: Job, folder: JobFolder, attempt: str, workspace: Workspace, slot:
     elif job.extracts:
         outcome = _extract(job, folder, attempt, workspace, device, threads)
     elif order.world.ranks > 1:
-        meeting = call(place(folder, order.token), attempt, slot.gpu or "")
-        with _group(order.world, device, meeting):
+        several = order.grant is not None and len(order.grant.nodes) > 1
+        meeting = call(place(folder, order.token), attempt, slot.gpu or "", several)
+        with _group(order, order.world, device, meeting, folder.attempt_folder(attempt)):
             outcome = _measure(job, folder, attempt, workspace, device, threads, order.world)
     else:
         outcome = _measure(job, folder, attempt, workspace, device, threads, order.world)
@@ -224,21 +276,21 @@ def _prepare(gpu: str | None, order: Order) -> str:
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     for variable in THREAD_VARIABLES:
-        os.environ[variable] = str(_threads(order))
+        os.environ[variable] = str(order.threads)
     return _device(gpu)
 
 
-def _threads(order: Order) -> int:
-    """Threads of this process: the ranks of a job share its slot's."""
-    return max(1, threads_per_job(count_slots(order.slots, order.gpus)) // (1 if order.gpus else order.world.ranks))
-
-
 @contextlib.contextmanager
-def _group(world: World, device: str, meeting: Meeting) -> Iterator[None]:
+def _group(order: Order, world: World, device: str, meeting: Meeting, attempt: Path) -> Iterator[None]:
     """Joins the ranks of the job."""
-    from benchmarks.toolbox.ranks import process_group
+    from benchmarks.toolbox.ranks import NobodyCameError, process_group
 
-    with process_group(world, device, meeting.address, meeting.port):
+    patience = order.rendezvous_minutes * 60
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(process_group(world, device, meeting.address, meeting.port, patience))
+        except NobodyCameError as error:
+            raise absent_ranks(attempt, world, meeting, order) from error
         yield
 
 
@@ -330,11 +382,22 @@ def _previous(folder: JobFolder, attempt: str) -> tuple[Path, ...]:
 
 
 def _device(gpu: str | None) -> str:
+    """Which device the job computes on.
+
+    Raises:
+        HarnessError: It has a GPU that torch cannot use; on the CPU it would take weeks.
+    """
     if gpu is None:
         return "cpu"
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if not torch.cuda.is_available():
+        raise HarnessError(
+            f"the job has GPU {gpu}, but torch {torch.__version__} finds no CUDA on {socket.gethostname()}",
+            "this node",
+            "install a torch with CUDA and a driver that fits it, or set device: cpu (HARNESS_DEVICE=cpu)",
+        )
+    return "cuda"
 
 
 def _device_name(device: str) -> str:
@@ -343,28 +406,3 @@ def _device_name(device: str) -> str:
     import torch
 
     return torch.cuda.get_device_name()
-
-
-@contextlib.contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """SIGTERM and SIGINT become :class:`Interrupted`, once; a second one is ignored while the first is handled."""
-    owner = os.getpid()
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        if os.getpid() != owner:
-            # A worker that a toolbox forked, and now ends; it must neither work on nor talk of it.
-            os._exit(128 + number)
-        for each in handled:
-            signal.signal(each, signal.SIG_IGN)
-        raise Interrupted
-
-    handled: dict[int, Any] = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
-    for each, present in handled.items():
-        # A job in its own process is started with SIGINT ignored: Ctrl-C is the run's to handle, which then terminates.
-        if present is not signal.SIG_IGN:
-            signal.signal(each, interrupt)
-    try:
-        yield
-    finally:
-        for each, present in handled.items():
-            signal.signal(each, present)

@@ -11,8 +11,9 @@ from benchmarks.base import Benchmark, Resources
 from benchmarks.catalogue import Choice, find_benchmark, select
 from benchmarks.datasets.fingerprint import fingerprint
 from benchmarks.datasets.layout import data_set, missing_files
+from harness.checkpoint.apart import take_in_apart
 from harness.checkpoint.hub import on_hub, short_name
-from harness.checkpoint.intake import Intake, take_in
+from harness.checkpoint.intake import Intake
 from harness.job import Job, PlannedJob
 from harness.settings import Settings, parse_overrides
 from harness.spread import batch_seen, spread, usable_ranks
@@ -237,7 +238,7 @@ def label_checkpoints(settings: Settings, workspace: Workspace) -> tuple[Labelle
             f"{len(settings.label)} labels for {len(settings.ckpt)} checkpoints", "--label", "give one for each --ckpt"
         )
     reading = (settings.input, settings.encoder, settings.trust)
-    intakes = [take_in(checkpoint, workspace, *reading) for checkpoint in settings.ckpt]
+    intakes = [take_in_apart(checkpoint, workspace, *reading) for checkpoint in settings.ckpt]
     labels = list(settings.label) or _default_labels(settings.ckpt)
     seen: dict[str, Intake] = {}
     result = []

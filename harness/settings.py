@@ -6,12 +6,13 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pydantic
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from benchmarks.base import PRECISIONS, Numerics
+from harness.schedule.slurm.settings import SlurmSettings
 from results.errors import HarnessError, did_you_mean
 from results.record import sha256_of
 
@@ -49,7 +50,7 @@ class Settings(BaseSettings):
     profile: Literal["full", "smoke"] = "full"
     data: Path = Path("data")
     workspace: Path = Path("work_dirs")
-    executor: Literal["auto", "local", "debug"] = "auto"
+    executor: Literal["auto", "slurm", "local", "debug"] = "auto"
     seeds: int = pydantic.Field(default=1, ge=1, le=1000)
     set: tuple[str, ...] = ()
     cache: Literal["reuse", "retry", "force", "read-only"] = "reuse"
@@ -63,6 +64,9 @@ class Settings(BaseSettings):
     ranks: int = pydantic.Field(default=1, ge=1, le=1024)
     largest_batch: int | None = pydantic.Field(default=None, ge=1)
     max_failures: int = pydantic.Field(default=3, ge=1)
+    device: Literal["auto", "cpu"] = "auto"
+    hang_minutes: float = pydantic.Field(default=120, gt=0)
+    slurm: SlurmSettings = SlurmSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -109,6 +113,23 @@ def load_settings(flags: Mapping[str, Any]) -> Settings:
         raise HarnessError(
             f"cannot read the settings: {error}", f"{SETTINGS_FILE} or {ENVIRONMENT_PREFIX}*", "correct it or remove it"
         ) from error
+
+
+def restore_settings(raw: Mapping[str, Any]) -> Settings:
+    """Settings as a run had them, whatever environment and ``harness.yaml`` say by now.
+
+    Args:
+        raw: What ``model_dump(mode="json")`` gave.
+
+    Raises:
+        ValueError: A value does not fit.
+    """
+    values = {
+        name: pydantic.TypeAdapter(cast(Any, field.annotation)).validate_python(raw[name])
+        for name, field in Settings.model_fields.items()
+        if name in raw
+    }
+    return Settings.model_construct(**values)
 
 
 def _variable(name: str) -> str:

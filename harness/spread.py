@@ -6,6 +6,8 @@ import dataclasses
 
 from benchmarks.base import ALONE, Batch, World
 from benchmarks.protocol import Protocol
+from harness.job import Job
+from harness.order import usable_gpus
 from harness.schedule.slots import count_slots, visible_gpus
 from harness.settings import Settings
 
@@ -14,11 +16,14 @@ def usable_ranks(settings: Settings) -> int:
     """Processes that a run may use for a job; plan and executor ask here, so that the key tells what is run.
 
     Args:
-        settings: Of the run. The debug executor has one process; on a machine with GPUs each rank needs one.
+        settings: Of the run. The debug executor has one process; on a machine with GPUs each rank needs one; a cluster
+            is asked for as many as are set.
     """
     if settings.executor == "debug":
         return 1
-    gpus = visible_gpus()
+    if settings.executor == "slurm":
+        return settings.ranks
+    gpus = usable_gpus(settings.device, visible_gpus())
     return min(settings.ranks, count_slots(settings.slots, gpus)) if gpus else settings.ranks
 
 
@@ -44,6 +49,11 @@ def spread(protocol: Protocol | None, ranks: int, largest_batch: int | None) -> 
     most = largest_batch or share
     parts = next(count for count in range(1, share + 1) if share % count == 0 and share // count <= most)
     return World(ranks=shared, parts=parts)
+
+
+def world_of(job: Job, ranks: int, largest_batch: int | None) -> World:
+    """How a job is spread; pretraining is not."""
+    return ALONE if job.pretrains else spread(job.protocol, ranks, largest_batch)
 
 
 def batch_seen(batch: Batch, world: World) -> Batch:

@@ -41,6 +41,16 @@ class Workspace:
         return self.root / "runs"
 
     @property
+    def submissions(self) -> Path:
+        """What was handed to a cluster's scheduler."""
+        return self.root / "submissions"
+
+    @property
+    def controllers(self) -> Path:
+        """What goes on with a run without the process that began it, a folder a run."""
+        return self.root / "controllers"
+
+    @property
     def pages(self) -> Path:
         return self.root / "pages"
 

@@ -19,8 +19,12 @@ WAIT = datetime.timedelta(minutes=30)
 """How long a rank waits for another: the slowest test images of the first may take that long."""
 
 
+class NobodyCameError(Exception):
+    """Not all ranks of a job came to where they meet."""
+
+
 @contextlib.contextmanager
-def process_group(world: World, device: str, address: str, port: int) -> Iterator[None]:
+def process_group(world: World, device: str, address: str, port: int, patience: float = 600.0) -> Iterator[None]:
     """Joins the processes of a job, for as long as the context lasts.
 
     Args:
@@ -28,6 +32,10 @@ def process_group(world: World, device: str, address: str, port: int) -> Iterato
         device: ``cpu`` (gloo) or ``cuda`` (nccl).
         address: Host of rank 0.
         port: Free port there.
+        patience: How long the ranks wait for each other, in seconds.
+
+    Raises:
+        NobodyCameError: That was not long enough.
     """
     if world.ranks == 1:
         yield
@@ -36,9 +44,16 @@ def process_group(world: World, device: str, address: str, port: int) -> Iterato
     os.environ["LOCAL_RANK"] = str(world.rank % max(1, torch.cuda.device_count()))
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    try:
+        # A store of our own: the time for meeting is not the time that a step may take.
+        store = torch.distributed.TCPStore(  # type: ignore[attr-defined]
+            address, port, world.ranks, is_master=world.rank == 0, timeout=datetime.timedelta(seconds=patience)
+        )
+    except (RuntimeError, ValueError) as error:
+        raise NobodyCameError(str(error)) from error
     torch.distributed.init_process_group(
         "nccl" if device == "cuda" else "gloo",
-        init_method=f"tcp://{address}:{port}",
+        store=store,
         rank=world.rank,
         world_size=world.ranks,
         timeout=WAIT,

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 
 from harness.cli.console import make_table
-from harness.schedule.loop import Reporter, TrackedJob
+from harness.schedule.tracking import Reporter, TrackedJob
 
 STYLES = {"done": "green", "cached": "cyan", "failed": "red", "running": "yellow", "interrupted": "magenta"}
 

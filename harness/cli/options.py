@@ -36,7 +36,10 @@ WorkspaceRoot = Annotated[
     Path | None, typer.Option("--workspace", help="Folder of all results and pages. Default: work_dirs.")
 ]
 ExecutorName = Annotated[
-    str | None, typer.Option("--executor", help="auto, local (a process a job) or debug (in this process).")
+    str | None,
+    typer.Option(
+        "--executor", help="auto, slurm (a cluster), local (a process a job here) or debug (in this process)."
+    ),
 ]
 Seeds = Annotated[int | None, typer.Option("--seeds", help="Run seeds 0 to N-1 where a benchmark is random.")]
 Overrides = Annotated[

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json as json_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from harness.cli import options
 from harness.cli.console import make_console, make_table
+from results.errors import HarnessError, did_you_mean
 
 if TYPE_CHECKING:
     from harness.plan import Plan
@@ -30,14 +33,44 @@ def plan(
     trust: options.Trust = None,
     allow_missing_data: options.AllowMissing = None,
     allow_nonstandard_data: options.AllowNonstandard = None,
+    executor: options.ExecutorName = None,
+    sbatch: Annotated[
+        str | None,
+        typer.Option("--sbatch", metavar="JOB", help="Print the script that a cluster would be given for this job."),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Show the jobs of a run: their needs, their GPUs and hours, and which are finished already."""
     arguments = locals()
     from harness.plan import make_plan
+    from harness.schedule.choose import with_executor
 
     settings = options.settings_of(arguments)
+    if sbatch is not None:
+        settings = settings.model_copy(update={"executor": "slurm"})
+        print(_script_of(make_plan(settings), settings, sbatch), end="")
+        return
+    settings = with_executor(settings)
     show_plan(make_plan(settings), settings, json)
+
+
+def _script_of(made: Plan, settings: Settings, name: str) -> str:
+    """The script of the job whose name is, or begins with, a given text.
+
+    Raises:
+        HarnessError: None or several are.
+    """
+    from harness.schedule.slurm.request import preview, refuse_unusable_path
+    from results.workspace import Workspace
+
+    names = [planned.job.name for planned in made.jobs]
+    found = [planned for planned in made.jobs if planned.job.name.startswith(name)]
+    if len(found) != 1:
+        problem = "no job's name begins with" if not found else "several jobs' names begin with"
+        raise HarnessError(f"{problem} '{name}'", "--sbatch", did_you_mean(name, names))
+    workspace = Workspace(settings.workspace.absolute())
+    refuse_unusable_path(workspace.root)
+    return preview(found[0], settings, workspace)
 
 
 def plan_rows(made: Plan, settings: Settings) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from results.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.job import PlannedJob
-    from harness.schedule.loop import TrackedJob
+    from harness.schedule.tracking import TrackedJob
     from harness.settings import Settings
     from results.workspace import Workspace
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import signal
-import sys
-import uuid
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,12 +11,15 @@ from rich.console import Console
 
 from harness.cli import options
 from harness.cli.console import make_console
+from results.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.plan import Plan
+    from harness.run_book import RunBook
     from harness.schedule.executor import Executor
-    from harness.schedule.loop import Loop
+    from harness.schedule.tracking import TrackedJob
     from harness.settings import Settings
+    from results.workspace import Workspace
 
 
 def run(
@@ -39,31 +39,39 @@ def run(
     trust: options.Trust = None,
     allow_missing_data: options.AllowMissing = None,
     allow_nonstandard_data: options.AllowNonstandard = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="On a cluster: submit everything and end; the cluster goes on by itself.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Evaluate checkpoints: plan, run what is missing, collect the numbers, write the pages.
 
-    Exit status: 0 everything asked for is there; 1 a job failed or something is missing; 2 bad input, nothing was
-    started; 130 interrupted.
+    Exit status: 0 everything asked for is there (with --detach: submitted); 1 a job failed or something is missing; 2
+    bad input, nothing was started; 130 interrupted.
     """
     arguments = locals()
     from harness.cli.plan import show_plan
     from harness.plan import make_plan
+    from harness.schedule.choose import with_executor
 
-    settings = options.settings_of(arguments)
+    settings = with_executor(options.settings_of(arguments))
+    if detach and settings.executor != "slurm":
+        raise HarnessError(
+            "nothing goes on by itself without a cluster", "--detach", "leave it out, or use --executor slurm"
+        )
     made = make_plan(settings)
     if dry_run:
         show_plan(made, settings, json)
         return
-    raise typer.Exit(_run(made, settings, quiet, json))
+    raise typer.Exit(_run(made, settings, detach, quiet, json))
 
 
-def _run(made: Plan, settings: Settings, quiet: bool, json: bool) -> int:
+def _run(made: Plan, settings: Settings, detach: bool, quiet: bool, json: bool) -> int:
     """Runs a plan and returns the exit status."""
     from harness.cli.live import choose_reporter
-    from harness.schedule.loop import Loop
+    from harness.run_book import RunBook
     from results.workspace import Workspace
 
     console = make_console(stderr=json)
@@ -74,18 +82,56 @@ def _run(made: Plan, settings: Settings, quiet: bool, json: bool) -> int:
     book = RunBook(workspace.runs, made, settings)
     book.write()
     reporter: Any = choose_reporter(console, quiet)
-    loop = Loop(workspace, made.jobs, make_executor(settings), settings, reporter, book.submitted)
-    # A run that is asked to end stops its jobs as it does at Ctrl-C.
+    # A run that is asked to end does what it does at Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if settings.executor == "slurm":
+        return _run_on_cluster(made, settings, workspace, book, reporter, console, detach, quiet, json)
+    from harness.schedule.loop import Loop
+
+    loop = Loop(workspace, made.jobs, make_executor(settings), settings, reporter, book.submitted)
     with reporter:
         loop.prepare()
         finished = True if settings.cache == "read-only" else loop.run()
         reporter.tick(loop.jobs)
-    _report(workspace, loop, made, console, quiet, json)
+    _report(workspace, loop.jobs, made, console, quiet, json)
     if not finished:
         console.print("interrupted; the same command goes on from here", markup=False)
         return 130
-    return 0 if all(tracked.state in ("done", "cached") for tracked in loop.jobs) else 1
+    return _status(loop.jobs)
+
+
+def _run_on_cluster(
+    made: Plan,
+    settings: Settings,
+    workspace: Workspace,
+    book: RunBook,
+    reporter: Any,
+    console: Console,
+    detach: bool,
+    quiet: bool,
+    json: bool,
+) -> int:
+    """Hands a plan to the cluster, looks on unless told not to, and returns the exit status."""
+    from harness.cli.cluster_run import submit_run, tell_detached, tell_left
+    from harness.schedule.slurm.watch import Watch
+
+    watch = Watch(workspace, made.jobs, settings, reporter)
+    plan = submit_run(made, settings, watch, book, reporter)
+    if plan is not None and detach:
+        tell_detached(watch, workspace, console, quiet, json)
+        return 0
+    if plan is not None:
+        with reporter:
+            if not watch.run(plan):
+                tell_left(workspace)
+                return 130
+            reporter.tick(watch.jobs)
+    _report(workspace, watch.jobs, made, console, quiet, json)
+    return _status(watch.jobs)
+
+
+def _status(jobs: Sequence[TrackedJob]) -> int:
+    return 0 if all(tracked.state in ("done", "cached") for tracked in jobs) else 1
 
 
 def make_executor(settings: Settings) -> Executor:
@@ -94,17 +140,19 @@ def make_executor(settings: Settings) -> Executor:
     from harness.spread import usable_ranks
 
     if settings.executor == "debug":
-        return DebugExecutor(settings.workspace, settings.slots, settings.largest_batch)
-    return LocalExecutor(settings.workspace, settings.slots, usable_ranks(settings), settings.largest_batch)
+        return DebugExecutor(settings)
+    return LocalExecutor(settings, usable_ranks(settings))
 
 
-def _report(workspace: Any, loop: Loop, made: Plan, console: Console, quiet: bool, json: bool) -> None:
+def _report(
+    workspace: Workspace, jobs: Sequence[TrackedJob], made: Plan, console: Console, quiet: bool, json: bool
+) -> None:
     """Writes the pages and says what failed and where its log lies."""
     import json as json_module
 
     from results.pages.render import render
 
-    failed = [tracked for tracked in loop.jobs if tracked.state not in ("done", "cached")]
+    failed = [tracked for tracked in jobs if tracked.state not in ("done", "cached")]
     for tracked in failed:
         log = tracked.folder.log()
         where = f"\n  log: {log}" if log is not None else ""
@@ -124,57 +172,9 @@ def _report(workspace: Any, loop: Loop, made: Plan, console: Console, quiet: boo
                 "reason": tracked.reason,
                 "log": str(tracked.folder.log() or ""),
             }
-            for tracked in loop.jobs
+            for tracked in jobs
         ]
         print(json_module.dumps({"jobs": rows, "pages": [str(page) for page in pages]}, indent=2))
     elif not quiet:
         for page in pages:
             console.print(f"wrote {page}", markup=False, highlight=False)
-
-
-class RunBook:
-    """The file of a run: what was asked for, and what was handed to which executor.
-
-    Args:
-        folder: ``runs/`` of the workspace.
-        made: The plan.
-        settings: What it was made of.
-    """
-
-    def __init__(self, folder: Path, made: Plan, settings: Settings) -> None:
-        from harness.ledger import now
-        from harness.plan import run_entry
-
-        stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        self._path = folder / f"{stamp}-{uuid.uuid4().hex[:8]}.json"
-        self._fields: dict[str, Any] = {
-            "id": self._path.stem,
-            "argv": sys.argv[1:],
-            "checkpoints": [
-                {
-                    "label": each.label,
-                    "path": each.checkpoint,
-                    "digest": each.intake.digest,
-                    "encoder": each.intake.encoder,
-                    "input": each.intake.input,
-                    "source": each.intake.source,
-                    "format": each.intake.format,
-                    "remarks": list(each.intake.remarks),
-                }
-                for each in made.checkpoints
-            ],
-            "jobs": [run_entry(planned) for planned in made.jobs if not planned.job.extracts],
-            "settings_digest": settings.digest(),
-            "submissions": [],
-            "created": now(),
-        }
-
-    def write(self) -> None:
-        from results.files import to_json, write_whole
-
-        write_whole(self._path, to_json(self._fields))
-
-    def submitted(self, job: str, executor: str, number: str) -> None:
-        """Notes a submission."""
-        self._fields["submissions"].append({"job": job, "executor": executor, "id": number})
-        self.write()

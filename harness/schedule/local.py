@@ -13,13 +13,14 @@ from typing import Any
 
 import submitit
 
-from benchmarks.base import ALONE, World
 from harness.job import Job
 from harness.ledger import JobFolder
-from harness.payload import THREAD_VARIABLES, Order, run_job
+from harness.order import Order, usable_gpus
+from harness.payload import THREAD_VARIABLES, run_job
 from harness.schedule.executor import Submission
 from harness.schedule.slots import count_slots, threads_per_job, visible_gpus
-from harness.spread import spread
+from harness.settings import Settings
+from harness.spread import world_of
 from harness.startup import code_root
 from results.errors import HarnessError
 from results.files import explain_os_error
@@ -54,11 +55,6 @@ def _terminal_signals_ignored() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def world_of(job: Job, ranks: int, largest_batch: int | None) -> World:
-    """How a job is spread; pretraining is not."""
-    return ALONE if job.pretrains else spread(job.protocol, ranks, largest_batch)
 
 
 class LocalSubmission:
@@ -99,37 +95,34 @@ class LocalExecutor:
     """Each job in its own process on this host; slots are taken by the job itself.
 
     Args:
-        workspace: Root of the workspace.
-        slots: The setting ``slots``.
+        settings: Workspace, slots, largest batch, device.
         ranks: Processes that one job may be spread over (:func:`harness.spread.usable_ranks`).
-        largest_batch: Most images that a process computes at a time.
     """
 
     name = "local"
 
-    def __init__(self, workspace: Path, slots: int | None, ranks: int = 1, largest_batch: int | None = None) -> None:
-        self._workspace = workspace
-        self._slots = slots
-        self._gpus = tuple(visible_gpus())
+    def __init__(self, settings: Settings, ranks: int = 1) -> None:
+        self._settings = settings
+        self._gpus = usable_gpus(settings.device, visible_gpus())
         self._ranks = ranks
-        self._largest_batch = largest_batch
 
     def capacity(self) -> int:
-        return count_slots(self._slots, self._gpus)
+        return count_slots(self._settings.slots, self._gpus)
 
     def submit(self, folder: JobFolder) -> Submission:
         threads = str(threads_per_job(self.capacity()))
         spec = folder.read_spec()
         order = Order(
-            str(self._workspace.absolute()),
+            str(self._settings.workspace.absolute()),
             folder.name,
-            self._slots,
+            self._settings.slots,
             self._gpus,
             own_process=True,
             data_root=spec["data_root"],
             room=folder.path.parent.name,
-            world=world_of(Job.from_dict(spec), self._ranks, self._largest_batch),
+            world=world_of(Job.from_dict(spec), self._ranks, self._settings.largest_batch),
             token=uuid.uuid4().hex,
+            hang_minutes=self._settings.hang_minutes,
         )
         environment = {
             **dict.fromkeys(THREAD_VARIABLES, threads),
@@ -178,18 +171,14 @@ class DebugExecutor:
     """Jobs one after the other in this process, for a debugger.
 
     Args:
-        workspace: Root of the workspace.
-        slots: The setting ``slots``.
-        largest_batch: Most images that are computed at a time.
+        settings: Workspace, slots, largest batch, device.
     """
 
     name = "debug"
 
-    def __init__(self, workspace: Path, slots: int | None, largest_batch: int | None = None) -> None:
-        self._workspace = workspace
-        self._slots = slots
-        self._largest_batch = largest_batch
-        self._gpus = tuple(visible_gpus())
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._gpus = usable_gpus(settings.device, visible_gpus())
 
     def capacity(self) -> int:
         return 1
@@ -197,13 +186,13 @@ class DebugExecutor:
     def submit(self, folder: JobFolder) -> Submission:
         executor = submitit.DebugExecutor(folder=folder.path / "submissions")
         order = Order(
-            str(self._workspace.absolute()),
+            str(self._settings.workspace.absolute()),
             folder.name,
-            self._slots,
+            self._settings.slots,
             self._gpus,
             own_process=False,
             room=folder.path.parent.name,
-            world=world_of(Job.from_dict(folder.read_spec()), 1, self._largest_batch),
+            world=world_of(Job.from_dict(folder.read_spec()), 1, self._settings.largest_batch),
         )
         # Here and not when it is first asked for: what stops a run asks too, and must not start anything.
         job = executor.submit(run_job, order)

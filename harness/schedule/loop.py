@@ -6,15 +6,13 @@ It keeps no state that the ledger does not have: kill it at any point and the ne
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
-from harness.completeness import is_complete, job_folder
 from harness.job import PlannedJob
-from harness.ledger import Claim, JobFolder
+from harness.ledger import Claim
 from harness.schedule.executor import Executor, Submission
+from harness.schedule.tracking import Reporter, TrackedJob, Tracker
 from harness.settings import Settings
 from results.errors import HarnessError
 from results.workspace import Workspace
@@ -25,45 +23,8 @@ STOP_SECONDS = 60.0
 SUBMISSIONS = 5
 """How often one run hands one job over, where its process or another run's ends without having worked."""
 
-ENDED = ("cached", "done", "failed", "interrupted")
 
-
-@dataclasses.dataclass
-class TrackedJob:
-    """One job during a run.
-
-    Args:
-        planned: The job.
-        folder: Its place in the ledger.
-        state: ``waiting``, ``submitted``, ``running``, or one of :data:`ENDED`.
-        reason: Why it failed, or what it waits for.
-    """
-
-    planned: PlannedJob
-    folder: JobFolder
-    state: str = "waiting"
-    reason: str = ""
-    submission: Submission | None = None
-    submissions: int = 0
-    claims_before: int = 0
-    adopted: int = 0
-
-    @property
-    def ended(self) -> bool:
-        return self.state in ENDED
-
-
-class Reporter(Protocol):
-    """Shows what happens."""
-
-    def changed(self, job: TrackedJob) -> None:
-        """A job's state is another one."""
-
-    def tick(self, jobs: Sequence[TrackedJob]) -> None:
-        """A moment has passed."""
-
-
-class Loop:
+class Loop(Tracker):
     """Runs the jobs of a plan to their end.
 
     Args:
@@ -84,71 +45,11 @@ class Loop:
         reporter: Reporter,
         submitted: Callable[[str, str, str], None],
     ) -> None:
-        self._workspace = workspace
+        super().__init__(workspace, planned, settings, reporter)
         self._executor = executor
-        self._settings = settings
-        self._reporter = reporter
         self._submitted = submitted
         self._room = 0
-        self.jobs = [TrackedJob(each, job_folder(workspace, each.job)) for each in planned]
         self._by_key = {tracked.planned.job.key: tracked for tracked in self.jobs}
-
-    # Before the first submission -------------------------------------------------------------------------------------
-
-    def prepare(self) -> None:
-        """Finds what is finished, and applies the cache mode to the rest.
-
-        Raises:
-            HarnessError: A record is corrupt, or the workspace cannot be written.
-        """
-        mode = self._settings.cache
-        for tracked in self.jobs:
-            if mode == "force" and not self._is_used(tracked):
-                self._set_aside(tracked)
-            if self.is_complete(tracked):
-                self._check_result(tracked)
-                self._set(tracked, "cached")
-            elif mode in ("retry", "force"):
-                tracked.folder.forgive()
-        wanted = {key for each in self.jobs if not each.ended for key in each.planned.needs}
-        for tracked in self.jobs:
-            if tracked.planned.job.extracts and not tracked.ended and tracked.planned.job.key not in wanted:
-                self._set(tracked, "cached", "not needed: all that uses it is finished")
-
-    def _is_used(self, tracked: TrackedJob) -> bool:
-        """Whether another run works on the job now, or reads its features."""
-        key = tracked.planned.job.key
-        users = [each for each in self.jobs if key in each.planned.needs] if tracked.planned.job.extracts else []
-        return any(each.folder.live_claim() is not None for each in (tracked, *users))
-
-    def _check_result(self, tracked: TrackedJob) -> None:
-        record = tracked.folder.read_result()
-        if record is not None and record.key != tracked.planned.job.key:
-            raise HarnessError(
-                "the result there is another job's",
-                str(tracked.folder.result),
-                "move the file away and run the same command again",
-            )
-
-    def is_complete(self, tracked: TrackedJob) -> bool:
-        """Whether the result is there and, for feature extraction, the features too."""
-        return is_complete(self._workspace, tracked.planned.job)
-
-    def _set_aside(self, tracked: TrackedJob) -> None:
-        tracked.folder.supersede()
-        job = tracked.planned.job
-        features = self._workspace.feature_set(job.key)
-        if job.extracts and features.exists():
-            # Beside them: the folder of features may be a link to another disk.
-            target = features.with_name(f"{features.name}.superseded-{time.time_ns()}")
-            try:
-                features.rename(target)
-            except FileNotFoundError:
-                return
-            except OSError as error:
-                raise HarnessError(
-                    f"cannot set aside the old features: {error}", str(features), "make the workspace writable"
-                ) from error
 
     # The loop --------------------------------------------------------------------------------------------------------
 
@@ -165,7 +66,7 @@ class Loop:
                 for tracked in self.jobs:
                     if not tracked.ended:
                         self._try_to_advance(tracked)
-                self._reporter.tick(self.jobs)
+                self.reporter.tick(self.jobs)
                 if not all(tracked.ended for tracked in self.jobs):
                     time.sleep(POLL_SECONDS)
         except KeyboardInterrupt:
@@ -178,11 +79,11 @@ class Loop:
             self._advance(tracked)
         except HarnessError as error:
             # What runs already must not lose its run because of one job's folder.
-            self._set(tracked, "failed", str(error))
+            self.change(tracked, "failed", str(error))
 
     def _advance(self, tracked: TrackedJob) -> None:
         if self.is_complete(tracked):
-            self._set(tracked, "done")
+            self.change(tracked, "done")
             return
         if tracked.submission is not None:
             self._follow(tracked, tracked.submission)
@@ -190,7 +91,7 @@ class Loop:
         claim = tracked.folder.live_claim()
         if claim is not None:
             tracked.adopted = claim.number
-            self._set(tracked, "running", self._holder(claim))
+            self.change(tracked, "running", self._holder(claim))
             return
         if tracked.adopted:
             self._judge(tracked, ours="")
@@ -205,22 +106,22 @@ class Loop:
         if submission.is_alive() is not False:
             claim = tracked.folder.live_claim()
             if claim is None or claim.number == tracked.claims_before:
-                self._set(tracked, "submitted")
+                self.change(tracked, "submitted")
             elif tracked.folder.is_at_work(claim.attempt):
-                self._set(tracked, "running")
+                self.change(tracked, "running")
             else:
-                self._set(tracked, "submitted", "waits for a slot of this host")
+                self.change(tracked, "submitted", "waits for a slot of this host")
             return
         tracked.submission = None
         if self.is_complete(tracked):
-            self._set(tracked, "done")
+            self.change(tracked, "done")
         elif tracked.folder.live_claim() is None:
             self._judge(tracked, ours=submission.id)
 
     def _judge(self, tracked: TrackedJob, ours: str) -> None:
         """Decides what a job without a result and without a live claim is: failed, or to be submitted again."""
         if self.is_complete(tracked):
-            self._set(tracked, "done")
+            self.change(tracked, "done")
             return
         tracked.adopted = 0
         claim = tracked.folder.last_claim()
@@ -229,30 +130,30 @@ class Loop:
             claim = None
         outcome = tracked.folder.outcome(claim.attempt) if claim is not None else None
         if outcome is not None and outcome.status == "failed":
-            self._set(tracked, "failed", outcome.reason)
+            self.change(tracked, "failed", outcome.reason)
         elif claim is not None and ours and claim.job_id == ours:
-            self._set(tracked, "failed", "its process was killed or ended without a word")
+            self.change(tracked, "failed", "its process was killed or ended without a word")
         else:
-            self._set(tracked, "waiting")
+            self.change(tracked, "waiting")
 
     def _submit_if_ready(self, tracked: TrackedJob) -> None:
         needs = [self._by_key[key] for key in tracked.planned.needs]
         failed = [need for need in needs if need.state in ("failed", "interrupted")]
         if failed:
-            self._set(tracked, "failed", f"needs {failed[0].folder.name}, which failed")
+            self.change(tracked, "failed", f"needs {failed[0].folder.name}, which failed")
             return
         if any(need.state not in ("done", "cached") for need in needs):
             return
         if self._room <= 0:
             return
         if tracked.submissions >= SUBMISSIONS:
-            self._set(tracked, "failed", "its process ended before it had begun to work")
+            self.change(tracked, "failed", "its process ended before it had begun to work")
             return
         failures = tracked.folder.failures()
-        if failures >= self._settings.max_failures:
+        if failures >= self.settings.max_failures:
             last = tracked.folder.last_outcome()
             reason = last.reason if last is not None else ""
-            self._set(tracked, "failed", f"failed {failures} times, last: {reason}; --cache retry tries again")
+            self.change(tracked, "failed", f"failed {failures} times, last: {reason}; --cache retry tries again")
             return
         self._submit(tracked)
 
@@ -267,19 +168,14 @@ class Loop:
             tracked.submission = self._executor.submit(tracked.folder)
         except HarnessError as error:
             # What runs already must not lose its run because one more job cannot be started.
-            self._set(tracked, "failed", str(error))
+            self.change(tracked, "failed", str(error))
             return
         tracked.submissions += 1
         self._room -= 1
         # The note is for people only; where the disk is full, the jobs themselves will say so.
         with contextlib.suppress(HarnessError):
             self._submitted(tracked.folder.name, self._executor.name, tracked.submission.id)
-        self._set(tracked, "submitted")
-
-    def _set(self, tracked: TrackedJob, state: str, reason: str = "") -> None:
-        if (tracked.state, tracked.reason) != (state, reason):
-            tracked.state, tracked.reason = state, reason
-            self._reporter.changed(tracked)
+        self.change(tracked, "submitted")
 
     # Ctrl-C ----------------------------------------------------------------------------------------------------------
 
@@ -302,7 +198,7 @@ class Loop:
         for tracked in self.jobs:
             if not tracked.ended:
                 complete = self.is_complete(tracked)
-                self._set(tracked, "done" if complete else "interrupted")
+                self.change(tracked, "done" if complete else "interrupted")
 
     def _still_alive(self, tracked: TrackedJob) -> bool:
         return tracked.submission is not None and tracked.submission.is_alive() is not False

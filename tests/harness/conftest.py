@@ -35,11 +35,19 @@ class Counting(Benchmark):
     def resources(self, protocol):
         return Resources(gpus=1, hours=0.1)
 
+    def remembers(self, context):
+        if any((folder / "toolbox" / "epoch_1.pth").exists() for folder in context.previous):
+            return True
+        (context.attempt / "toolbox").mkdir()
+        (context.attempt / "toolbox" / "epoch_1.pth").touch()
+        return False
+
     def run(self, context):
         diary = Path(os.environ["COUNTING_DIARY"])
         diary.mkdir(exist_ok=True)
         (diary / f"started-{uuid.uuid4().hex}").write_text(context.attempt.parent.parent.name)
-        time.sleep(context.protocol["seconds"])
+        if context.protocol["behaviour"] != "remember" or not self.remembers(context):
+            time.sleep(context.protocol["seconds"])
         if context.protocol["behaviour"] == "fail" and not (diary / "mended").exists():
             raise RuntimeError("broken on purpose")
         (diary / f"worked-{uuid.uuid4().hex}").write_text(context.attempt.parent.parent.name)

@@ -17,7 +17,8 @@ import pytest
 
 from harness.job import Job
 from harness.ledger import JobFolder, code_revision
-from harness.payload import Order, run_job
+from harness.order import Order
+from harness.payload import run_job
 from harness.status import job_status
 from results.record import Record
 from results.workspace import Workspace

@@ -21,7 +21,8 @@ from benchmarks.base import JobContext, Outcome
 from benchmarks.catalogue import find_benchmark
 from harness.job import Job
 from harness.ledger import JobFolder
-from harness.payload import Order, run_job
+from harness.order import Order
+from harness.payload import run_job
 from harness.schedule.slots import hold_slot
 from results.errors import HarnessError
 from results.record import MetricValue, Record
@@ -346,12 +347,12 @@ def test_a_signal_at_the_very_end_leaves_the_ledger_in_order(bench: Bench, fate:
     end_attempt = JobFolder.end_attempt
     calls: list[str] = []
 
-    def signalled(self: JobFolder, attempt: str, status: str, reason: str = "") -> None:
+    def signalled(self: JobFolder, attempt: str, status: str, *words: str) -> None:
         calls.append(status)
         if len(calls) == 1:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.05)
-        end_attempt(self, attempt, status, reason)
+        end_attempt(self, attempt, status, *words)
 
     bench.monkeypatch.setattr(JobFolder, "end_attempt", signalled)
     if fate == "failed":
@@ -379,9 +380,9 @@ def test_a_full_disk_while_publishing_leaves_no_half_result(bench: Bench, call: 
         full[0] = True
         return GOOD
 
-    def heal(self: JobFolder, attempt: str, status: str, reason: str = "") -> None:
+    def heal(self: JobFolder, attempt: str, status: str, *words: str) -> None:
         full[0] = False
-        end_attempt(self, attempt, status, reason)
+        end_attempt(self, attempt, status, *words)
 
     end_attempt = JobFolder.end_attempt
     bench.monkeypatch.setattr(JobFolder, "end_attempt", heal)

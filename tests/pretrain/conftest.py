@@ -16,7 +16,8 @@ import pytest
 from benchmarks.base import Numerics, TrainingContext
 from harness.job import Job
 from harness.ledger import JobFolder
-from harness.payload import Order, run_job
+from harness.order import Order
+from harness.payload import run_job
 from harness.pretraining import plan_pretraining
 from harness.settings import Settings
 from pretrain.simclr import SimCLR

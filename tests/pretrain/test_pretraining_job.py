@@ -16,7 +16,7 @@ from benchmarks.toolbox.modules.losses import KeepLosses
 from harness.checkpoint.intake import examine
 from harness.completeness import is_complete, job_folder
 from harness.job import Job
-from harness.payload import Interrupted
+from harness.interruption import Interrupted
 from harness.status import all_statuses, find_job
 from pretrain.simclr import SimCLR
 from results.files import file_sha256

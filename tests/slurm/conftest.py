@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.conftest import warm, world  # noqa: F401 - fixtures
+from tests.harness.world import World
 from tests.slurm.cluster.cluster import Cluster, Refused
 from tests.slurm.cluster.config import Shape
 from tests.slurm.cluster.packages import SEARCH_PATH
+from tests.slurm.world import ClusterWorld, make_cluster_world
 
 HERE = Path(__file__).parent
 
@@ -59,3 +62,9 @@ def cluster(whole_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator
     monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{SEARCH_PATH}")
     yield whole_cluster
     whole_cluster.heal()
+
+
+@pytest.fixture
+def here(world: World, cluster: Cluster) -> ClusterWorld:  # noqa: F811 - the fixture
+    """A fresh workspace whose jobs run on the cluster."""
+    return make_cluster_world(world, cluster)

@@ -10,7 +10,8 @@ from pathlib import Path
 from harness.job import Job
 from harness.ledger import Claim, JobFolder
 from harness.schedule.executor import Submission
-from harness.schedule.loop import Loop, TrackedJob
+from harness.schedule.loop import Loop
+from harness.schedule.tracking import TrackedJob
 from results.errors import HarnessError
 from results.workspace import Workspace
 from tests.harness.hand_made import REQUEST, make_job, make_record, planned

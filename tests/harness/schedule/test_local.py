@@ -21,6 +21,7 @@ from harness.ledger import JobFolder
 from harness.schedule.executor import Submission
 from harness.schedule.local import DebugExecutor, LocalExecutor
 from harness.schedule.slots import hold_slot
+from harness.settings import Settings
 from results.errors import HarnessError
 from results.record import Record
 from results.workspace import Workspace
@@ -101,7 +102,7 @@ def details_of(folder: JobFolder) -> dict[str, object]:
 def test_a_job_runs_in_a_process_of_its_own(here: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(here.folder)
     _, folder = prepared(here)
-    submission = LocalExecutor(here.workspace, 2).submit(folder)
+    submission = LocalExecutor(Settings(workspace=here.workspace, slots=2)).submit(folder)
     assert submission.is_alive() is True
     wait(submission)
     details = details_of(folder)
@@ -120,14 +121,14 @@ def test_a_job_runs_in_a_process_of_its_own(here: World, monkeypatch: pytest.Mon
 def test_starting_a_job_leaves_this_process_as_it_was(here: World) -> None:
     _, folder = prepared(here)
     before = dict(os.environ), [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)]
-    submission = LocalExecutor(here.workspace, None).submit(folder)
+    submission = LocalExecutor(Settings(workspace=here.workspace, slots=None)).submit(folder)
     assert (dict(os.environ), [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)]) == before
     wait(submission)
 
 
 def test_a_job_can_be_stopped_at_any_time_and_repeated(here: World) -> None:
     _, folder = prepared(here, "peeking.seconds=30")
-    submission = LocalExecutor(here.workspace, None).submit(folder)
+    submission = LocalExecutor(Settings(workspace=here.workspace, slots=None)).submit(folder)
     wait_until(lambda: here.entries("started"))
     submission.stop()
     wait(submission)
@@ -142,7 +143,7 @@ def test_a_job_can_be_stopped_at_any_time_and_repeated(here: World) -> None:
 def test_a_job_that_is_only_just_starting_hears_the_second_call(here: World) -> None:
     """The first may come before the process listens; the loop calls again and again."""
     _, folder = prepared(here, "peeking.seconds=30")
-    submission = LocalExecutor(here.workspace, None).submit(folder)
+    submission = LocalExecutor(Settings(workspace=here.workspace, slots=None)).submit(folder)
 
     def stop() -> bool:
         submission.stop()
@@ -155,7 +156,7 @@ def test_a_job_that_is_only_just_starting_hears_the_second_call(here: World) -> 
 
 def test_a_killed_job_leaves_a_claim_that_can_be_taken(here: World) -> None:
     _, folder = prepared(here, "peeking.seconds=30")
-    submission = LocalExecutor(here.workspace, None).submit(folder)
+    submission = LocalExecutor(Settings(workspace=here.workspace, slots=None)).submit(folder)
     wait_until(lambda: here.entries("started"))
     assert folder.live_claim() is not None
     submission.kill()
@@ -167,7 +168,7 @@ def test_a_killed_job_leaves_a_claim_that_can_be_taken(here: World) -> None:
 def test_a_job_keeps_the_data_root_that_it_was_submitted_with(here: World) -> None:
     """Another run with the same key brings another root before the process has begun; the root may not exist here."""
     job, folder = prepared(here)
-    submission = LocalExecutor(here.workspace, None).submit(folder)
+    submission = LocalExecutor(Settings(workspace=here.workspace, slots=None)).submit(folder)
     folder.write_spec(dataclasses.replace(job, data_root=Path("/of/another/host")).to_dict())
     wait(submission)
     assert details_of(folder)["data_root"] == str(here.data)
@@ -181,7 +182,7 @@ def test_a_workspace_may_be_called_anything(here: World, name: str) -> None:
     (place / "backbones").symlink_to(here.workspace / "backbones")
     folder = JobFolder(Workspace(place).jobs / job.name)
     folder.write_spec(job.to_dict())
-    submission = LocalExecutor(place, None).submit(folder)
+    submission = LocalExecutor(Settings(workspace=place)).submit(folder)
     wait(submission)
     assert folder.is_finished()
     assert sorted(path.name for path in here.workspace.iterdir()) == sorted(["backbones", "cache", "jobs", name])
@@ -207,7 +208,7 @@ def test_a_process_that_cannot_start_is_a_sentence(here: World, monkeypatch: pyt
     _, folder = prepared(here)
     monkeypatch.setattr("submitit.local.local.start_controller", fork)
     with pytest.raises(HarnessError, match="cannot start a job") as caught:
-        LocalExecutor(here.workspace, None).submit(folder)
+        LocalExecutor(Settings(workspace=here.workspace, slots=None)).submit(folder)
     assert folder.name in caught.value.where
 
 
@@ -279,7 +280,7 @@ def test_a_slot_that_is_used_looks_used(here: World) -> None:
 def test_debug_runs_here_and_leaves_the_environment(here: World) -> None:
     _, folder = prepared(here, suite="counting")
     before = dict(os.environ)
-    submission = DebugExecutor(here.workspace, None).submit(folder)
+    submission = DebugExecutor(Settings(workspace=here.workspace, slots=None)).submit(folder)
     assert submission.is_alive() is False
     claim = folder.last_claim()
     assert claim is not None
@@ -303,7 +304,7 @@ def test_ctrl_c_in_debug_ends_like_any_other(here: World) -> None:
 def test_stopping_a_debug_job_does_not_start_it(here: World) -> None:
     """Ctrl-C between two jobs must not begin the next one, which may take days."""
     _, folder = prepared(here, suite="counting")
-    submission = DebugExecutor(here.workspace, None).submit(folder)
+    submission = DebugExecutor(Settings(workspace=here.workspace, slots=None)).submit(folder)
     started = len(here.entries("started"))
     submission.stop()
     assert submission.is_alive() is False

@@ -122,7 +122,7 @@ def test_the_key_tells_what_the_executor_runs(monkeypatch: pytest.MonkeyPatch) -
     planned = spread(protocol, usable_ranks(settings), settings.largest_batch)
     assert planned == World(ranks=4, parts=2)
     executor = make_executor(settings)
-    assert spread(protocol, executor._ranks, executor._largest_batch) == planned  # type: ignore[attr-defined]
+    assert spread(protocol, executor._ranks, executor._settings.largest_batch) == planned  # type: ignore[attr-defined]
 
 
 def test_gpus_are_taken_all_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

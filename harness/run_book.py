@@ -1,0 +1,84 @@
+"""The file of a run: what was asked for, and what was handed to which executor."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from harness.ledger import now
+from harness.plan import Plan, run_entry
+from harness.settings import Settings
+from results.files import read_json, to_json, write_whole
+
+
+class RunBook:
+    """The file of a run: what was asked for, and what was handed to which executor.
+
+    Args:
+        folder: ``runs/`` of the workspace.
+        made: The plan.
+        settings: What it was made of.
+    """
+
+    def __init__(self, folder: Path, made: Plan, settings: Settings) -> None:
+        stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        self._path = folder / f"{stamp}-{uuid.uuid4().hex[:8]}.json"
+        self._fields: dict[str, Any] = {
+            "id": self._path.stem,
+            "argv": sys.argv[1:],
+            "checkpoints": [
+                {
+                    "label": each.label,
+                    "path": each.checkpoint,
+                    "digest": each.intake.digest,
+                    "encoder": each.intake.encoder,
+                    "input": each.intake.input,
+                    "source": each.intake.source,
+                    "format": each.intake.format,
+                    "remarks": list(each.intake.remarks),
+                }
+                for each in made.checkpoints
+            ],
+            "jobs": [run_entry(planned) for planned in made.jobs if not planned.job.extracts],
+            "settings_digest": settings.digest(),
+            "submissions": [],
+            "created": now(),
+        }
+
+    def write(self) -> None:
+        write_whole(self._path, to_json(self._fields))
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    @property
+    def id(self) -> str:
+        """Id of the run."""
+        return self._path.stem
+
+    def submitted(self, job: str, executor: str, number: str) -> None:
+        """Notes a submission."""
+        self._fields["submissions"].append({"job": job, "executor": executor, "id": number})
+        self.write()
+
+
+def note_submissions(path: Path, executor: str, submitted: Iterable[tuple[str, str]]) -> None:
+    """Adds what was submitted later to the file of a run.
+
+    Args:
+        path: Of the run.
+        executor: What it was handed to.
+        submitted: Names of jobs and the executor's ids.
+
+    Raises:
+        HarnessError: The file cannot be read or written.
+    """
+    fields = read_json(path)
+    fields["submissions"] += [{"job": job, "executor": executor, "id": number} for job, number in submitted]
+    write_whole(path, to_json(fields))
