@@ -20,11 +20,10 @@ LONG = ("--set", "counting.behaviour=remember", "--set", "counting.seconds=600")
 
 
 def check_one_result(here: ClusterWorld, jobs: int = 1) -> None:
-    """Every job has one result, and status says so."""
-    here.wait_for_end(120)
-    assert len(here.results()) == jobs
+    """Every job has one result, status says so, and the page is there."""
+    here.wait_until(lambda: len(here.results()) == jobs, "every job has a result", 120)
     assert here.states() == ["done"] * jobs, here.account()
-    assert "random" in here.page()
+    here.wait_until(lambda: "random" in here.page(), "the page is drawn", 60)
 
 
 def causes(here: ClusterWorld) -> list[str]:

@@ -182,7 +182,7 @@ def _squeue(*words: str) -> list[str]:
 
 
 def _sacct(*words: str) -> list[str]:
-    return ["sacct", "--noheader", "--parsable2", "--allocations", "--array", f"--format={SACCT_FIELDS}", *words]
+    return ["sacct", "--noheader", "--parsable2", "--allocations", f"--format={SACCT_FIELDS}", *words]
 
 
 def _ask_accounting(numbers: list[str]) -> tuple[list[Entry] | None, int]:
