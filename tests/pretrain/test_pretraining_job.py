@@ -15,8 +15,8 @@ import torch
 from benchmarks.toolbox.modules.losses import KeepLosses
 from harness.checkpoint.intake import examine
 from harness.completeness import is_complete, job_folder
-from harness.job import Job
 from harness.interruption import Interrupted
+from harness.job import Job
 from harness.status import all_statuses, find_job
 from pretrain.simclr import SimCLR
 from results.files import file_sha256

@@ -93,7 +93,8 @@ class Submission:
             world=world,
             data_root=data_root,
             options=options,
-            created=now(),
+            # To the microsecond: their order is that of the calls of sbatch.
+            created=datetime.datetime.now(datetime.UTC).isoformat(),
             process=ProcessIdentity.current(),
         )
 
