@@ -129,7 +129,7 @@ class JobFolder:
 
     def is_finished(self) -> bool:
         """Whether a result was published."""
-        return self.result.exists()
+        return os.path.exists(f"{self.path}/result.json")
 
     def read_result(self) -> Record | None:
         """The published record; None where there is none.
@@ -214,14 +214,20 @@ class JobFolder:
             HarnessError: Its file is corrupt.
         """
         try:
-            names = [name for name in os.listdir(self._claims) if name.endswith(".json")]
+            names = os.listdir(f"{self.path}/claims")
         except OSError:
-            names = []
-        numbers = [int(name[:-5]) for name in names if name[:-5].isdecimal()]
-        return self.claim(max(numbers)) if numbers else None
+            return None
+        newest = max((int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdecimal()), default=0)
+        if not newest:
+            return None
+        return self.claim(newest, f"{newest:04d}.released" in names)
 
-    def claim(self, number: int) -> Claim:
+    def claim(self, number: int, released: bool | None = None) -> Claim:
         """The claim of a number.
+
+        Args:
+            number: From 1.
+            released: Whether it was given back, where that is known; None looks.
 
         Raises:
             HarnessError: Its file is missing or corrupt.
@@ -237,7 +243,7 @@ class JobFolder:
                 restart=raw["restart"],
                 taken=raw["taken"],
                 submission=raw.get("submission", ""),
-                released=path.with_suffix(".released").exists(),
+                released=path.with_suffix(".released").exists() if released is None else released,
             )
         except (KeyError, TypeError) as error:
             raise _not_ours(path) from error
@@ -298,7 +304,7 @@ class JobFolder:
     def attempts(self) -> list[str]:
         """Names of all attempts, oldest first."""
         try:
-            with os.scandir(self._attempts) as entries:
+            with os.scandir(f"{self.path}/attempts") as entries:
                 return sorted(entry.name for entry in entries if _ATTEMPT.match(entry.name) and entry.is_dir())
         except OSError:
             return []
@@ -332,27 +338,32 @@ class JobFolder:
         except (KeyError, TypeError) as error:
             raise _not_ours(path) from error
 
-    def last_attempt(self) -> str | None:
+    def last_attempt(self, claim: Claim | None = None) -> str | None:
         """The attempt of the last claim; None where there was none.
 
         Two processes that ask for a name at once get the same number, so names alone do not tell which one came last.
+
+        Args:
+            claim: The last one, where it is known.
         """
-        claim = self.last_claim()
+        claim = claim or self.last_claim()
         if claim is not None:
             return claim.attempt
         names = self.attempts()
         return names[-1] if names else None
 
-    def last_outcome(self) -> AttemptOutcome | None:
+    def last_outcome(self, claim: Claim | None = None) -> AttemptOutcome | None:
         """How the newest attempt ended; None where there was none."""
-        attempt = self.last_attempt()
+        attempt = self.last_attempt(claim)
         return self.outcome(attempt) if attempt is not None else None
 
-    def log(self) -> Path | None:
+    def log(self, claim: Claim | None = None) -> Path | None:
         """The newest log: of the last attempt, else what the scheduler kept of the process's start."""
-        attempt = self.last_attempt()
-        if attempt is not None and (self.attempt_folder(attempt) / "log.txt").exists():
-            return self.attempt_folder(attempt) / "log.txt"
+        attempt = self.last_attempt(claim)
+        # Plain strings here and below: of ten thousand jobs status looks at each within 0.1 ms.
+        path = f"{self.path}/attempts/{attempt}/log.txt"
+        if attempt is not None and os.path.exists(path):
+            return Path(path)
         kept = sorted((self.path / "submissions").glob("*_log.err"), key=os.path.getmtime)
         return kept[-1] if kept else None
 

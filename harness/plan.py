@@ -11,7 +11,7 @@ from benchmarks.base import Benchmark, Resources
 from benchmarks.catalogue import Choice, find_benchmark, select
 from benchmarks.datasets.fingerprint import fingerprint
 from benchmarks.datasets.layout import data_set, missing_files
-from harness.checkpoint.apart import take_in_apart
+from harness.checkpoint.apart import take_in_all
 from harness.checkpoint.hub import on_hub, short_name
 from harness.checkpoint.intake import Intake
 from harness.job import Job, PlannedJob
@@ -237,8 +237,7 @@ def label_checkpoints(settings: Settings, workspace: Workspace) -> tuple[Labelle
         raise HarnessError(
             f"{len(settings.label)} labels for {len(settings.ckpt)} checkpoints", "--label", "give one for each --ckpt"
         )
-    reading = (settings.input, settings.encoder, settings.trust)
-    intakes = [take_in_apart(checkpoint, workspace, *reading) for checkpoint in settings.ckpt]
+    intakes = take_in_all(settings.ckpt, workspace, settings.input, settings.encoder, settings.trust)
     labels = list(settings.label) or _default_labels(settings.ckpt)
     seen: dict[str, Intake] = {}
     result = []

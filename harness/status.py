@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,14 +92,14 @@ def job_status(folder: JobFolder, cluster: ClusterView = NO_CLUSTER) -> JobStatu
     elif claim is not None and claim.is_live():
         state, reason, cause = _under_claim(claim, task, cluster)
     else:
-        outcome = folder.last_outcome()
+        outcome = folder.last_outcome(claim)
         if outcome is not None and outcome.status in ("failed", "interrupted"):
             state, reason, cause = outcome.status, outcome.reason, outcome.cause
         else:
             state = "killed" if claim is not None and not claim.released else "waiting"
     since = claim.taken if claim is not None else ""
     scheduler = task.id if task is not None and task.is_live else ""
-    return JobStatus(folder.name, state, len(attempts), since, reason, folder.log(), cause, scheduler)
+    return JobStatus(folder.name, state, len(attempts), since, reason, folder.log(claim), cause, scheduler)
 
 
 def _at_cluster(folder: JobFolder, task: Task) -> tuple[str, str]:
@@ -145,7 +146,12 @@ def job_folders(workspace: Workspace) -> list[JobFolder]:
             str(workspace.root),
             "python -m harness run --ckpt PATH, or give --workspace",
         )
-    return [JobFolder(path) for room in rooms for path in sorted(room.iterdir()) if path.is_dir()]
+    found = []
+    for room in rooms:
+        with os.scandir(room) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir())
+        found += [JobFolder(room / name) for name in names]
+    return found
 
 
 def find_job(workspace: Workspace, name: str) -> JobFolder:

@@ -1,7 +1,8 @@
 """A round: look at what became of every job of a run, submit what is left, and see to it that somebody looks again.
 
-Before anything is submitted, the follower is: a controller that waits for its turn. Whatever then happens to this
-process, the follower finds on the disk what there is left to do.
+Before anything is submitted, two followers are: a controller that waits for the jobs, and one that waits for that.
+Whatever then happens to this process, or to a controller before it has begun, the next one finds on the disk what is
+left to do.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from results.workspace import Workspace
 
 HEAD_START = "now+60"
 """When the first controller begins if the run that submits it is killed before it has told it what to wait for."""
+FOLLOWERS = 2
+"""Controllers that wait: one for the jobs, one for that one, should it die before it has begun."""
 LOOK_AGAIN = "now+600"
 """When to look again where jobs are worked on by what SLURM knows nothing of."""
 
@@ -64,18 +67,19 @@ def advance(plan: RunPlan, grant: Grant | None = None) -> Round:
         seen = look(plan.workspace)
         standings = stand(plan, seen)
         rounds = _give_up(plan, standings)
-        follower = _follower(plan, seen, grant.submission if grant is not None else "")
+        followers = _followers(plan, seen, grant.submission if grant is not None else "")
         submitted: list[tuple[str, str]] = []
+        if any(each.state in ("left", "active") for each in standings):
+            followers = _complete(plan, followers, grant)
         if any(each.state == "left" for each in standings):
-            follower = follower or _submit_follower(plan, grant)
             rounds += 1
             _note(plan, rounds, standings)
             submitted = submit_all(plan, standings)
         active = [each for each in standings if each.state == "active"]
         if active:
-            _wait_for(follower or _submit_follower(plan, grant), active)
+            _wait_for(followers[0], active)
         else:
-            _finish(plan, rounds, standings, follower)
+            _finish(plan, rounds, standings, followers)
         return Round(tuple(standings), tuple(submitted), not active)
 
 
@@ -130,22 +134,34 @@ def _note(plan: RunPlan, rounds: int, standings: Sequence[Standing]) -> None:
     plan.note_state(rounds, [each.name for each in standings if each.state == "cancelled"])
 
 
-def _follower(plan: RunPlan, seen: View, own: str) -> Submission | None:
-    """The controller that waits to do the next round, if there is one."""
-    for submission in reversed(seen.submissions):
-        ours = submission.kind == CONTROLLER and submission.run == plan.id and submission.name != own
-        if ours and submission.number() and seen.task(submission, 0).phase is Phase.QUEUED:
-            return submission
-    return None
+def _followers(plan: RunPlan, seen: View, own: str) -> list[Submission]:
+    """Controllers that wait for their turn, in its order."""
+    return [
+        each
+        for each in seen.submissions
+        if each.kind == CONTROLLER
+        and each.run == plan.id
+        and each.name != own
+        and each.number()
+        and seen.task(each, 0).phase is Phase.QUEUED
+    ]
 
 
-def _submit_follower(plan: RunPlan, grant: Grant | None) -> Submission:
+def _complete(plan: RunPlan, followers: Sequence[Submission], grant: Grant | None) -> list[Submission]:
+    """Submits the followers that are missing; each waits for the one before it."""
+    found = list(followers)
+    while len(found) < FOLLOWERS:
+        after = found[-1].number() if found else grant.job_id if grant is not None else ""
+        found.append(_submit_follower(plan, f"afterany:{after}" if after else ""))
+    return found
+
+
+def _submit_follower(plan: RunPlan, dependency: str) -> Submission:
     ask = controller_ask(plan.settings)
     title, place = f"controller-{plan.id[-8:]}", [JobFolder(plan.folder)]
     made = draft(plan.workspace, plan.settings, plan.id, title, CONTROLLER, place, ask, ALONE)
     made.write()
-    after = f"afterany:{grant.job_id}" if grant is not None else ""
-    hand_over(made, ask, plan.settings, after, begin="" if after else HEAD_START)
+    hand_over(made, ask, plan.settings, dependency, begin="" if dependency else HEAD_START)
     return made
 
 
@@ -160,9 +176,9 @@ def _wait_for(follower: Submission, active: Sequence[Standing]) -> None:
         call(["scontrol", "update", f"JobId={follower.number()}", *words])
 
 
-def _finish(plan: RunPlan, rounds: int, standings: Sequence[Standing], follower: Submission | None) -> None:
-    if follower is not None:
+def _finish(plan: RunPlan, rounds: int, standings: Sequence[Standing], followers: Sequence[Submission]) -> None:
+    if followers:
         with contextlib.suppress(HarnessError):
-            call(["scancel", follower.number()])
+            call(["scancel", *(each.number() for each in followers)])
     _note(plan, rounds, standings)
     plan.end({each.name: {"state": each.state, "reason": each.reason} for each in standings})

@@ -112,7 +112,8 @@ def test_what_is_alike_is_one_array_and_a_controller_waits_for_it(scene: Callabl
     here = scene([*several(3), planned(make_job("another"))])
     assert here.states() == ["active"] * 4
     assert sorted(len(each.jobs) for each in here.arrays()) == [1, 3]
-    (controller,) = here.controllers()
+    controller, guard = here.controllers()
+    assert here.option(guard, "dependency") == f"afterany:{controller.number()}"
     assert any(
         call[:2] == ["scontrol", "update"] and f"JobId={controller.number()}" in call for call in here.fake.calls()
     )
@@ -121,9 +122,9 @@ def test_what_is_alike_is_one_array_and_a_controller_waits_for_it(scene: Callabl
 def test_the_controller_is_submitted_before_the_jobs(scene: Callable[..., Scene]) -> None:
     here = scene(several(1))
     here.round()
-    first, second = here.fake.calls("sbatch")
-    assert here.controllers()[0].token in first[-1]
-    assert here.arrays()[0].token in second[-1]
+    *first, last = here.fake.calls("sbatch")
+    assert [each.token in call[-1] for each, call in zip(here.controllers(), first, strict=True)] == [True, True]
+    assert here.arrays()[0].token in last[-1]
 
 
 def test_arrays_are_no_larger_than_slurm_takes(scene: Callable[..., Scene], fake_slurm: FakeSlurm) -> None:
@@ -158,7 +159,7 @@ def test_the_same_round_again_submits_nothing(scene: Callable[..., Scene]) -> No
     here = scene(several(2))
     here.round()
     assert here.round().submitted == ()
-    assert len(here.fake.calls("sbatch")) == 2
+    assert len(here.fake.calls("sbatch")) == 3
 
 
 def test_the_run_ends_when_every_job_is_done(scene: Callable[..., Scene]) -> None:
@@ -354,7 +355,7 @@ def test_a_wiped_cluster_is_noticed_by_names(scene: Callable[..., Scene]) -> Non
         here.fake.add("0-0", name="somebody elses", state="RUNNING")
     assert here.states() == ["active"]
     assert here.folder().failures() == 1
-    assert len(here.fake.calls("sbatch")) == 4
+    assert len(here.fake.calls("sbatch")) == 6
 
 
 def test_a_job_that_a_process_on_this_machine_holds_is_looked_at_again_later(scene: Callable[..., Scene]) -> None:
@@ -362,7 +363,7 @@ def test_a_job_that_a_process_on_this_machine_holds_is_looked_at_again_later(sce
     assert here.folder().take_claim("0001-mine") is not None
     done = here.round()
     assert (done.over, done.submitted) == (False, ())
-    assert len(here.controllers()) == 1
+    assert len(here.controllers()) == 2
     update = next(call for call in here.fake.calls("scontrol") if call[1] == "update")
     assert "StartTime=now+600" in update
 
@@ -378,7 +379,7 @@ def test_a_run_that_was_given_up_submits_nothing_more(scene: Callable[..., Scene
 def test_a_restarted_controller_takes_the_desk_from_its_earlier_self(scene: Callable[..., Scene]) -> None:
     here = scene(several(1))
     here.round()
-    (controller,) = here.controllers()
+    controller, _ = here.controllers()
     desk = JobFolder(here.plan.workspace.controllers / "desk")
     claim = desk.take_claim("", f"{controller.number()}_0", 0, controller.name)
     assert claim is not None
