@@ -22,7 +22,7 @@ from harness.schedule.slots import count_slots, threads_per_job, visible_gpus
 from harness.spread import spread
 from harness.startup import code_root
 from results.errors import HarnessError
-from results.files import explain_os_error
+from results.files import explain_os_error, make_own_folder
 
 UNLIMITED_MINUTES = 60 * 24 * 365
 """submitit's LocalExecutor always has a time limit; a year stands for none."""
@@ -59,6 +59,15 @@ def _terminal_signals_ignored() -> Iterator[None]:
 def world_of(job: Job, ranks: int, largest_batch: int | None) -> World:
     """How a job is spread; pretraining is not."""
     return ALONE if job.pretrains else spread(job.protocol, ranks, largest_batch)
+
+
+def _submissions(folder: JobFolder, workspace: Path) -> Path:
+    """Where submitit pickles what it will run: whoever could write there could let this user run anything.
+
+    Raises:
+        HarnessError: Others may write there.
+    """
+    return make_own_folder(folder.path / "submissions", workspace)
 
 
 class LocalSubmission:
@@ -139,7 +148,7 @@ class LocalExecutor:
         }
         try:
             # submitit makes folders and patterns of "%j" out of the path; the folder of the job is its own.
-            executor = submitit.LocalExecutor(folder=folder.path / "submissions")
+            executor = submitit.LocalExecutor(folder=_submissions(folder, self._workspace))
             executor.update_parameters(
                 timeout_min=UNLIMITED_MINUTES, gpus_per_node=len(self._gpus), tasks_per_node=order.world.ranks
             )
@@ -195,7 +204,7 @@ class DebugExecutor:
         return 1
 
     def submit(self, folder: JobFolder) -> Submission:
-        executor = submitit.DebugExecutor(folder=folder.path / "submissions")
+        executor = submitit.DebugExecutor(folder=_submissions(folder, self._workspace))
         order = Order(
             str(self._workspace.absolute()),
             folder.name,
