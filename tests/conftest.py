@@ -6,5 +6,5 @@ from results.files import use_umask
 
 
 def pytest_configure() -> None:
-    # As the command line does. Under a umask of 002 the tests would make files that others may write, which are refused.
+    # Under a umask of 002, which many have, tests would make files that others may write, and these are refused.
     use_umask("readable")

@@ -78,10 +78,12 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
 
 
 def workspace_of(flag: Path | None) -> Workspace:
-    """The workspace that the flag, the environment or ``harness.yaml`` names."""
+    """The workspace that the flag, the environment or ``harness.yaml`` names; what is made from now on is private."""
     from harness.settings import load_settings
+    from results.files import use_umask
     from results.workspace import Workspace
 
+    use_umask("private")
     return Workspace(load_settings({"workspace": flag}).workspace)
 
 
@@ -95,11 +97,15 @@ def data_root_of(flag: Path | None) -> Path:
 def settings_of(flags: Mapping[str, Any]) -> Settings:
     """Settings out of a verb's arguments (its ``locals()``), the environment and ``harness.yaml``.
 
+    What is made from now on is private; data sets are made by verbs that read no such settings, and are not.
+
     Raises:
         HarnessError: An unknown setting or a value that does not fit.
     """
     from harness.settings import Settings, load_settings, parse_numerics
+    from results.files import use_umask
 
+    use_umask("private")
     # An argument that would hide a builtin bears an underscore at its end.
     given = {name.rstrip("_"): value for name, value in flags.items()}
     given["numerics"] = parse_numerics(given.get("numerics"))
