@@ -13,6 +13,7 @@ from harness.schedule.slots import visible_gpus
 from harness.schedule.slurm.commands import call
 from harness.schedule.slurm.submissions import CONTROLLER, Submission
 from results.errors import HarnessError
+from results.files import use_umask
 from results.workspace import Workspace
 
 ENOUGH = ("done", "not needed", "not ready")
@@ -31,6 +32,7 @@ def main(words: list[str]) -> int:
     try:
         folder = Path(words[0])
         submission = Submission.read(folder)
+        use_umask(submission.options["readers"])
         # The process that called sbatch may be gone before it could note the number.
         with contextlib.suppress(HarnessError):
             submission.note_number(os.environ.get("SLURM_ARRAY_JOB_ID", ""))

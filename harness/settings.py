@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     max_failures: int = pydantic.Field(default=3, ge=1)
     device: Literal["auto", "cpu"] = "auto"
     hang_minutes: float = pydantic.Field(default=120, gt=0)
+    readers: Literal["private", "readable"] = "private"
     slurm: SlurmSettings = SlurmSettings()
 
     @classmethod

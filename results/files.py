@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all.
+"""Files that are there whole or not at all, and what nobody else may have written.
 
 Everything is written under a unique temporary name in the target's folder, flushed to disk, then renamed (last
 writer wins) or linked (first writer wins). Both work on NFS and need no lock.
@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
+import shlex
+import stat
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from results.errors import HarnessError
 
@@ -180,15 +183,91 @@ def to_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, own: bool = False) -> Any:
     """Reads a JSON file of the workspace.
 
+    Args:
+        path: The file.
+        own: Whether only what this user wrote is read (:func:`open_own`): for files that say what is run.
+
     Raises:
-        HarnessError: The file is missing, unreadable or not JSON.
+        HarnessError: The file is missing, unreadable, not JSON, or not the user's own.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        if not own:
+            return json.loads(path.read_text(encoding="utf-8"))
+        with open_own(path) as stream:
+            return json.loads(stream.read().decode("utf-8"))
     except (OSError, ValueError) as error:
         raise HarnessError(
             f"cannot read {path.name}: {error}", str(path), "move the file away and run the same command again"
         ) from error
+
+
+# What nobody else may have written -----------------------------------------------------------------------------------
+
+UMASKS = {"private": 0o077, "readable": 0o022}
+"""Permissions that files do not get, by who may read a workspace: its owner, or everybody. Nobody else ever writes."""
+
+
+def use_umask(readers: Literal["private", "readable"]) -> None:
+    """Sets with which permissions this process, and those that it starts, make files from now on (umask(2))."""
+    os.umask(UMASKS[readers])
+
+
+def open_own(path: Path) -> io.BufferedReader:
+    """Opens a file that nobody but this user (or root) can have written.
+
+    The open file is looked at, so that it cannot be exchanged between the look and the reading.
+
+    Returns:
+        A stream of its bytes.
+
+    Raises:
+        OSError: It cannot be opened.
+        HarnessError: It belongs to somebody else, others may write it, or it is no file.
+    """
+    # Not to wait for ever where somebody put a pipe in its place.
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode):
+            raise HarnessError(f"{path.name} is not a file", str(path), "move it away and run the same command again")
+        _refuse_others(path, status)
+        return open(number, "rb")
+    except BaseException:
+        os.close(number)
+        raise
+
+
+def make_own_folder(path: Path, root: Path) -> Path:
+    """Makes a folder into which nobody but this user (or root) can put anything.
+
+    Args:
+        path: The folder; its parents are made, too.
+        root: The workspace, above it: the folders from it down to ``path`` are looked at.
+
+    Raises:
+        HarnessError: It cannot be made, or one of them belongs to somebody else or may be written by others.
+    """
+    make_folder(path)
+    above = path.absolute().parents
+    inside = above[: above.index(root.absolute()) + 1] if root.absolute() in above else ()
+    for folder in (path, *inside):
+        _refuse_others(folder, folder.stat())
+    return path
+
+
+def _refuse_others(path: Path, status: os.stat_result) -> None:
+    if status.st_uid not in (os.geteuid(), 0):
+        raise HarnessError(
+            f"{path.name} belongs to another user (uid {status.st_uid}), and what others write is not read",
+            str(path),
+            "run as the user who made it, or choose another --workspace",
+        )
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise HarnessError(
+            f"others may write {path.name}, and what others may have written is not read",
+            str(path),
+            f"make sure that nobody changed it, then: chmod go-w {shlex.quote(str(path))}",
+        )

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from results.errors import HarnessError
-from results.files import explain_os_error, make_folder, read_json, temporary_name, to_json, write_whole
+from results.files import explain_os_error, make_folder, open_own, read_json, temporary_name, to_json, write_whole
 
 SCHEMA = 1
 """Version of the manifest's form."""
@@ -173,9 +173,9 @@ def load(folder: Path, split: str, layer: str) -> npt.NDArray[np.float32]:
         Float32 [n, dimension], in the order of the split's list.
 
     Raises:
-        HarnessError: A shard or the manifest is missing, of another shape or altered.
+        HarnessError: A shard or the manifest is missing, of another shape or altered, or others may have written it.
     """
-    manifest = read_json(folder / MANIFEST)
+    manifest = read_json(folder / MANIFEST, own=True)
     try:
         part = manifest["splits"][split]
         entry = part["layers"][layer]
@@ -193,7 +193,7 @@ def load(folder: Path, split: str, layer: str) -> npt.NDArray[np.float32]:
 
 def _read_shard(folder: Path, shard: Mapping[str, Any], into: npt.NDArray[np.float32]) -> None:
     sha = hashlib.sha256()
-    with (folder / shard["file"]).open("rb") as stream:
+    with open_own(folder / shard["file"]) as stream:
         np.lib.format.read_magic(stream)  # type: ignore[no-untyped-call]
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)  # type: ignore[no-untyped-call]
         if shape != into.shape or fortran or dtype != np.dtype("<f4"):

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from results.errors import HarnessError
+from results.files import open_own
+
 WORK_FOLDER = "toolbox"
 """The toolbox's work folder in an attempt."""
 
@@ -42,6 +45,9 @@ def last_whole_checkpoint(attempts: Iterable[Path], origin: str) -> Interrupted 
 
     Returns:
         The latest checkpoint of the newest attempt that has a whole one; None where there is none.
+
+    Raises:
+        HarnessError: A checkpoint that others wrote, or may have written.
     """
     for path in _candidates(attempts):
         content = _read(path)
@@ -65,9 +71,12 @@ def _read(path: Path) -> dict[str, Any] | None:
     import torch
 
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with open_own(path) as stream:
+            content = torch.load(stream, map_location="cpu", weights_only=True)
         if isinstance(content["meta"], dict) and isinstance(content["state_dict"], dict):
             return dict(content)
+    except HarnessError:
+        raise
     except Exception as error:  # noqa: BLE001  A broken file makes the loader raise whatever it meets first.
         logger.warning("%s cannot be read and is passed over: %s", path.name, type(error).__name__)
     return None

@@ -60,7 +60,8 @@ def _take_in_elsewhere(
         )
     refusal = json.loads(done.stdout) if done.returncode == 0 else None
     if refusal:
-        raise HarnessError(*refusal)
+        what, where, mend = refusal
+        raise HarnessError(what, where, mend)
     # Anything else that went wrong there goes wrong here too, where its traceback is this program's.
 
 

@@ -81,11 +81,17 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
 
 
 def workspace_of(flag: Path | None) -> Workspace:
-    """The workspace that the flag, the environment or ``harness.yaml`` names."""
+    """The workspace that the flag, the environment or ``harness.yaml`` names.
+
+    Files are made from now on as the setting ``readers`` says.
+    """
     from harness.settings import load_settings
+    from results.files import use_umask
     from results.workspace import Workspace
 
-    return Workspace(load_settings({"workspace": flag}).workspace)
+    settings = load_settings({"workspace": flag})
+    use_umask(settings.readers)
+    return Workspace(settings.workspace)
 
 
 def data_root_of(flag: Path | None) -> Path:
@@ -98,13 +104,18 @@ def data_root_of(flag: Path | None) -> Path:
 def settings_of(flags: Mapping[str, Any]) -> Settings:
     """Settings out of a verb's arguments (its ``locals()``), the environment and ``harness.yaml``.
 
+    Files are made from now on as the setting ``readers`` says; data sets are made by verbs that do not come here.
+
     Raises:
         HarnessError: An unknown setting or a value that does not fit.
     """
     from harness.settings import Settings, load_settings, parse_numerics
+    from results.files import use_umask
 
     # An argument that would hide a builtin bears an underscore at its end.
     given = {name.rstrip("_"): value for name, value in flags.items()}
     given["numerics"] = parse_numerics(given.get("numerics"))
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-    return load_settings({name: value for name, value in tuples.items() if name in Settings.model_fields})
+    settings = load_settings({name: value for name, value in tuples.items() if name in Settings.model_fields})
+    use_umask(settings.readers)
+    return settings

@@ -23,7 +23,7 @@ from harness.settings import Settings
 from harness.spread import world_of
 from harness.startup import code_root
 from results.errors import HarnessError
-from results.files import explain_os_error
+from results.files import explain_os_error, make_own_folder
 
 UNLIMITED_MINUTES = 60 * 24 * 365
 """submitit's LocalExecutor always has a time limit; a year stands for none."""
@@ -55,6 +55,15 @@ def _terminal_signals_ignored() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _submissions(folder: JobFolder, workspace: Path) -> Path:
+    """Where submitit pickles what it will run: whoever could write there could let this user run anything.
+
+    Raises:
+        HarnessError: Others may write there.
+    """
+    return make_own_folder(folder.path / "submissions", workspace)
 
 
 class LocalSubmission:
@@ -132,7 +141,7 @@ class LocalExecutor:
         }
         try:
             # submitit makes folders and patterns of "%j" out of the path; the folder of the job is its own.
-            executor = submitit.LocalExecutor(folder=folder.path / "submissions")
+            executor = submitit.LocalExecutor(folder=_submissions(folder, self._settings.workspace))
             executor.update_parameters(
                 timeout_min=UNLIMITED_MINUTES, gpus_per_node=len(self._gpus), tasks_per_node=order.world.ranks
             )
@@ -184,7 +193,7 @@ class DebugExecutor:
         return 1
 
     def submit(self, folder: JobFolder) -> Submission:
-        executor = submitit.DebugExecutor(folder=folder.path / "submissions")
+        executor = submitit.DebugExecutor(folder=_submissions(folder, self._settings.workspace))
         order = Order(
             str(self._settings.workspace.absolute()),
             folder.name,

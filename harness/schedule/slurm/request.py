@@ -132,6 +132,7 @@ def draft(
         "notice_seconds": ask.notice_seconds,
         "requeue": ask.request.requeue,
         "hang_minutes": settings.hang_minutes,
+        "readers": settings.readers,
         "rendezvous_minutes": settings.slurm.rendezvous_minutes,
     }
     return Submission.draft(workspace, title, kind, run, jobs, world, str(settings.data.absolute()), options)

@@ -51,7 +51,7 @@ class Submission:
         jobs: Room and name of each task's folder, in the order of the array.
         world: How each job is spread.
         data_root: The run's ``--data``.
-        options: What the jobs' processes must know: ``device``, ``minutes``, ``hang_minutes``, ``rendezvous_minutes``.
+        options: What the jobs' processes must know: ``device``, ``minutes``, ``hang_minutes``...
         created: When the intent was written, ISO 8601.
         process: Who wrote it.
     """

@@ -124,3 +124,11 @@ def test_more_rows_than_announced_are_refused(tmp_path: Path) -> None:
     writer = LayerWriter(tmp_path, "val", "feature5", 2, 4)
     with pytest.raises(ValueError, match="more rows"):
         writer.append(ROWS)
+
+
+@pytest.mark.parametrize("which", ["shard", "manifest"])
+def test_features_that_others_may_have_written_are_refused(tmp_path: Path, which: str) -> None:
+    store(tmp_path / "key")
+    (shards(tmp_path / "key")[1] if which == "shard" else tmp_path / "key" / MANIFEST).chmod(0o664)
+    with pytest.raises(HarnessError, match="others may write"):
+        load(tmp_path / "key", "val", "feature5")

@@ -211,3 +211,15 @@ def test_a_full_disk_is_explained_and_leaves_no_half_file(small: Any, monkeypatc
         ImagenetMhead().run(context)
     assert not list((context.attempt / "toolbox").glob("*epoch_*"))
     assert HarnessRunner.interrupted is None
+
+
+def test_a_checkpoint_that_others_may_have_written_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "toolbox" / "epoch_1.pth"
+    path.parent.mkdir()
+    torch.save({"meta": {ORIGIN: "a"}, "state_dict": {}}, path)
+    path.chmod(0o644)
+    assert last_whole_checkpoint([tmp_path], "a") is not None
+    path.chmod(0o664)
+    with pytest.raises(HarnessError, match=r"others may write epoch_1\.pth") as refused:
+        last_whole_checkpoint([tmp_path], "a")
+    assert f"chmod go-w {path}" in refused.value.mend

@@ -118,6 +118,16 @@ def test_a_job_runs_in_a_process_of_its_own(here: World, monkeypatch: pytest.Mon
     assert details["threads"] == str(max(1, len(os.sched_getaffinity(0)) // 2))
 
 
+def test_nothing_is_pickled_where_others_may_write(here: World) -> None:
+    """Whoever can write beside the pickle of what will be run can let this user run anything."""
+    _, folder = prepared(here)
+    folder.path.parent.chmod(0o777)
+    for executor in (LocalExecutor(here.workspace, None), DebugExecutor(here.workspace, None)):
+        with pytest.raises(HarnessError, match="others may write jobs"):
+            executor.submit(folder)
+    assert here.entries("started") == []
+
+
 def test_starting_a_job_leaves_this_process_as_it_was(here: World) -> None:
     _, folder = prepared(here)
     before = dict(os.environ), [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)]
