@@ -29,7 +29,7 @@ def cancel_jobs(workspace: Workspace, folders: Sequence[JobFolder] | None) -> li
         HarnessError: The scheduler does not answer, or a process is another user's.
     """
     chosen = job_folders(workspace) if folders is None else list(folders)
-    wanted = {(folder.path.parent.name, folder.name) for folder in chosen}
+    wanted = {folder.place for folder in chosen}
     stopped = _cancel_on_cluster(workspace, wanted, everything=folders is None)
     stopped += [folder.name for folder in chosen if _stop_here(folder)]
     return sorted(set(stopped))
@@ -42,10 +42,10 @@ def _cancel_on_cluster(workspace: Workspace, wanted: Collection[tuple[str, str]]
     from harness.schedule.slurm.run_plan import run_plans
     from harness.schedule.slurm.submissions import CONTROLLER, view
 
-    runs = run_plans(workspace) if everything else []
+    runs = run_plans(workspace)
     for plan in runs:
         # First: a controller that is at work now submits nothing more.
-        plan.cancel()
+        plan.cancel(None if everything else [job.folder for job in plan.jobs if job.folder.place in wanted])
     seen = view(workspace)
     live = [task for task in seen.tasks() if task.is_live and task.id]
     if live and not seen.snapshot.answered:
@@ -55,7 +55,7 @@ def _cancel_on_cluster(workspace: Workspace, wanted: Collection[tuple[str, str]]
     ids = [task.id for task in (*(controllers if everything else ()), *jobs)]
     for begin in range(0, len(ids), IDS_A_CALL):
         call(["scancel", *ids[begin : begin + IDS_A_CALL]])
-    for plan in runs:
+    for plan in runs if everything else []:
         plan.end({job.folder.name: _end_of(job.folder) for job in plan.jobs})
     return [task.submission.jobs[task.index][1] for task in jobs]
 

@@ -105,6 +105,11 @@ class JobFolder:
         return self.path.name
 
     @property
+    def place(self) -> tuple[str, str]:
+        """Room and name, by which submissions name it."""
+        return self.path.parent.name, self.path.name
+
+    @property
     def result(self) -> Path:
         return self.path / "result.json"
 

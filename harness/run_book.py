@@ -15,6 +15,12 @@ from harness.settings import Settings
 from results.files import read_json, to_json, write_whole
 
 
+def run_id() -> str:
+    """An id for a run: when it began, and what tells it from others that began then."""
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    return f"{stamp}-{uuid.uuid4().hex[:8]}"
+
+
 class RunBook:
     """The file of a run: what was asked for, and what was handed to which executor.
 
@@ -25,8 +31,7 @@ class RunBook:
     """
 
     def __init__(self, folder: Path, made: Plan, settings: Settings) -> None:
-        stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        self._path = folder / f"{stamp}-{uuid.uuid4().hex[:8]}.json"
+        self._path = folder / f"{run_id()}.json"
         self._fields: dict[str, Any] = {
             "id": self._path.stem,
             "argv": sys.argv[1:],
@@ -62,10 +67,9 @@ class RunBook:
         """Id of the run."""
         return self._path.stem
 
-    def submitted(self, job: str, executor: str, number: str) -> None:
-        """Notes a submission."""
-        self._fields["submissions"].append({"job": job, "executor": executor, "id": number})
-        self.write()
+    def submitted(self, executor: str, submitted: Iterable[tuple[str, str]]) -> None:
+        """Notes what was submitted: names of jobs and the executor's ids."""
+        note_submissions(self._path, executor, submitted)
 
 
 def note_submissions(path: Path, executor: str, submitted: Iterable[tuple[str, str]]) -> None:

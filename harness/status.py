@@ -83,7 +83,7 @@ def job_status(folder: JobFolder, cluster: ClusterView = NO_CLUSTER) -> JobStatu
     """
     attempts = folder.attempts()
     claim = folder.last_claim()
-    task = cluster.tasks.get((folder.path.parent.name, folder.name))
+    task = cluster.tasks.get(folder.place)
     cause = reason = ""
     if folder.is_finished():
         state = "done"

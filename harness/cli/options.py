@@ -76,6 +76,9 @@ AllowNonstandard = Annotated[
     bool | None,
     typer.Option("--allow-nonstandard-data", help="Accept data whose counts are not the official ones."),
 ]
+Detach = Annotated[
+    bool, typer.Option("--detach", help="On a cluster: submit everything and end; the cluster goes on by itself.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -35,46 +34,61 @@ def pretrain(
     cache: options.Cache = None,
     allow_nonstandard_data: options.AllowNonstandard = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also copy the checkpoint to FILE.")] = None,
+    detach: options.Detach = False,
     quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> None:
     """Pretrain a ResNet-50 and write its checkpoint, which `run --ckpt` evaluates.
 
-    Exit status: 0 the checkpoint is there; 1 the job failed or is missing; 2 bad input, nothing was started; 130
-    interrupted.
+    Exit status: 0 the checkpoint is there (with --detach: submitted); 1 the job failed or is missing; 2 bad input,
+    nothing was started; 130 interrupted.
     """
     arguments = locals()
+    from harness.cli.carry_out import refuse_detaching
     from harness.pretraining import check_out, plan_pretraining
+    from harness.schedule.choose import with_executor
     from results.workspace import Workspace
 
     # Of a benchmark's fields harness.yaml may say something, of this config's only --set.
-    settings = options.settings_of({name: value for name, value in arguments.items() if name != "set_"})
+    given = {name: value for name, value in arguments.items() if name != "set_"}
+    settings = with_executor(options.settings_of(given))
+    refuse_detaching(settings, detach)
+    if detach and out is not None:
+        raise HarnessError("nobody is left to copy the checkpoint", "--out", "leave out one of --out and --detach")
     planned = plan_pretraining(config, settings, seed, set_ or ())
     place = Workspace(settings.workspace.absolute())
     if out is not None:
         check_out(out, place)
-    raise typer.Exit(_run(planned, settings, place, out, quiet, json))
+    raise typer.Exit(_run(planned, settings, place, out, detach, quiet, json))
 
 
 def _run(
-    planned: PlannedJob, settings: Settings, workspace: Workspace, out: Path | None, quiet: bool, json: bool
+    planned: PlannedJob,
+    settings: Settings,
+    workspace: Workspace,
+    out: Path | None,
+    detach: bool,
+    quiet: bool,
+    json: bool,
 ) -> int:
     """Runs the job, or finds it finished, and returns the exit status."""
+    from harness.cli.carry_out import carry_out, tell_detached, tell_left
     from harness.cli.live import choose_reporter
-    from harness.cli.run import make_executor
     from harness.pretraining import deliver
-    from harness.schedule.loop import Loop
+    from harness.run_book import run_id
 
     console = make_console(stderr=json)
-    reporter: Any = choose_reporter(console, quiet)
-    loop = Loop(workspace, (planned,), make_executor(settings), settings, reporter, lambda *_: None)
-    # A run that is asked to end stops its jobs as it does at Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with reporter:
-        loop.prepare()
-        finished = True if settings.cache == "read-only" else loop.run()
-        reporter.tick(loop.jobs)
-    (tracked,) = loop.jobs
+    reporter = choose_reporter(console, quiet)
+    jobs, end = carry_out((planned,), settings, run_id(), (), reporter, lambda *_: None, detach)
+    if end == "detached":
+        tell_detached(
+            jobs, settings, f"The checkpoint will lie in {workspace.pretrain / planned.job.name}", quiet, json
+        )
+        return 0
+    if end == "no longer looking on":
+        tell_left(workspace.root)
+        return 130
+    (tracked,) = jobs
     product = tracked.folder.product() if tracked.state in ("done", "cached") else None
     delivered = True
     if product is not None and out is not None:
@@ -85,7 +99,7 @@ def _run(
             make_console(stderr=True).print(f"error: {error}", markup=False, highlight=False, style="red")
             out, delivered = None, False
     _report(tracked, product, out, quiet, json)
-    if not finished:
+    if end == "interrupted":
         console.print("interrupted; the same command goes on from here", markup=False)
         return 130
     return 0 if product is not None and delivered else 1

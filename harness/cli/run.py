@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from harness.cli import options
 from harness.cli.console import make_console
-from results.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.plan import Plan
-    from harness.run_book import RunBook
-    from harness.schedule.executor import Executor
     from harness.schedule.tracking import TrackedJob
     from harness.settings import Settings
     from results.workspace import Workspace
@@ -39,9 +35,7 @@ def run(
     trust: options.Trust = None,
     allow_missing_data: options.AllowMissing = None,
     allow_nonstandard_data: options.AllowNonstandard = None,
-    detach: Annotated[
-        bool, typer.Option("--detach", help="On a cluster: submit everything and end; the cluster goes on by itself.")
-    ] = False,
+    detach: options.Detach = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     quiet: options.Quiet = False,
     json: options.Json = False,
@@ -52,15 +46,13 @@ def run(
     bad input, nothing was started; 130 interrupted.
     """
     arguments = locals()
+    from harness.cli.carry_out import refuse_detaching
     from harness.cli.plan import show_plan
     from harness.plan import make_plan
     from harness.schedule.choose import with_executor
 
     settings = with_executor(options.settings_of(arguments))
-    if detach and settings.executor != "slurm":
-        raise HarnessError(
-            "nothing goes on by itself without a cluster", "--detach", "leave it out, or use --executor slurm"
-        )
+    refuse_detaching(settings, detach)
     made = make_plan(settings)
     if dry_run:
         show_plan(made, settings, json)
@@ -70,6 +62,7 @@ def run(
 
 def _run(made: Plan, settings: Settings, detach: bool, quiet: bool, json: bool) -> int:
     """Runs a plan and returns the exit status."""
+    from harness.cli.carry_out import carry_out, tell_detached, tell_left
     from harness.cli.live import choose_reporter
     from harness.run_book import RunBook
     from results.workspace import Workspace
@@ -81,67 +74,24 @@ def _run(made: Plan, settings: Settings, detach: bool, quiet: bool, json: bool) 
     workspace = Workspace(settings.workspace.absolute())
     book = RunBook(workspace.runs, made, settings)
     book.write()
-    reporter: Any = choose_reporter(console, quiet)
-    # A run that is asked to end does what it does at Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if settings.executor == "slurm":
-        return _run_on_cluster(made, settings, workspace, book, reporter, console, detach, quiet, json)
-    from harness.schedule.loop import Loop
-
-    loop = Loop(workspace, made.jobs, make_executor(settings), settings, reporter, book.submitted)
-    with reporter:
-        loop.prepare()
-        finished = True if settings.cache == "read-only" else loop.run()
-        reporter.tick(loop.jobs)
-    _report(workspace, loop.jobs, made, console, quiet, json)
-    if not finished:
+    labels = [checkpoint.label for checkpoint in made.checkpoints]
+    reporter = choose_reporter(console, quiet)
+    jobs, end = carry_out(made.jobs, settings, book.id, labels, reporter, book.submitted, detach)
+    if end == "detached":
+        tell_detached(jobs, settings, f"The pages will lie in {workspace.pages}", quiet, json)
+        return 0
+    if end == "no longer looking on":
+        tell_left(workspace.root)
+        return 130
+    _report(workspace, jobs, made, console, quiet, json)
+    if end == "interrupted":
         console.print("interrupted; the same command goes on from here", markup=False)
         return 130
-    return _status(loop.jobs)
-
-
-def _run_on_cluster(
-    made: Plan,
-    settings: Settings,
-    workspace: Workspace,
-    book: RunBook,
-    reporter: Any,
-    console: Console,
-    detach: bool,
-    quiet: bool,
-    json: bool,
-) -> int:
-    """Hands a plan to the cluster, looks on unless told not to, and returns the exit status."""
-    from harness.cli.cluster_run import submit_run, tell_detached, tell_left
-    from harness.schedule.slurm.watch import Watch
-
-    watch = Watch(workspace, made.jobs, settings, reporter)
-    plan = submit_run(made, settings, watch, book, reporter)
-    if plan is not None and detach:
-        tell_detached(watch, workspace, console, quiet, json)
-        return 0
-    if plan is not None:
-        with reporter:
-            if not watch.run(plan):
-                tell_left(workspace)
-                return 130
-            reporter.tick(watch.jobs)
-    _report(workspace, watch.jobs, made, console, quiet, json)
-    return _status(watch.jobs)
+    return _status(jobs)
 
 
 def _status(jobs: Sequence[TrackedJob]) -> int:
     return 0 if all(tracked.state in ("done", "cached") for tracked in jobs) else 1
-
-
-def make_executor(settings: Settings) -> Executor:
-    """What the settings name: processes of their own, or this one."""
-    from harness.schedule.local import DebugExecutor, LocalExecutor
-    from harness.spread import usable_ranks
-
-    if settings.executor == "debug":
-        return DebugExecutor(settings)
-    return LocalExecutor(settings, usable_ranks(settings))
 
 
 def _report(

@@ -12,7 +12,7 @@ from harness.schedule.slurm.cluster import largest_array
 from harness.schedule.slurm.hand_over import hand_over
 from harness.schedule.slurm.request import Ask, ask_of, draft
 from harness.schedule.slurm.run_plan import RunPlan
-from harness.schedule.slurm.standing import Standing, key_of
+from harness.schedule.slurm.standing import Standing
 from harness.schedule.slurm.submissions import JOBS, Submission, Task
 from harness.spread import usable_ranks, world_of
 
@@ -49,9 +49,9 @@ def submit_all(plan: RunPlan, standings: Sequence[Standing]) -> list[tuple[str, 
     Raises:
         HarnessError: SLURM refuses or does not answer; what was submitted stays.
     """
-    by_place = {key_of(each.job.folder): each for each in standings}
+    by_place = {each.job.folder.place: each for each in standings}
     left = [each for each in standings if each.state == "left"]
-    ready = [each for each in left if all(by_place[key_of(need)].state == "done" for need in each.job.needs)]
+    ready = [each for each in left if all(by_place[need.place].state == "done" for need in each.job.needs)]
     submitted: list[tuple[str, str]] = []
     for array in _alike(plan, ready):
         submitted += _submit(plan, array)
@@ -101,7 +101,7 @@ def _after(plan: RunPlan, waiting: Sequence[Standing], by_place: dict[tuple[str,
     sets: dict[tuple[str, int], list[tuple[int, Standing]]] = collections.defaultdict(list)
     seen: collections.Counter[tuple[str, str, int]] = collections.Counter()
     for each in waiting:
-        needs = [by_place[key_of(need)] for need in each.job.needs]
+        needs = [by_place[need.place] for need in each.job.needs]
         pending = [need for need in needs if need.state != "done"]
         if len(pending) != 1 or pending[0].task is None:
             # Something else works on what it needs; a later round submits it.
@@ -128,7 +128,7 @@ def _after(plan: RunPlan, waiting: Sequence[Standing], by_place: dict[tuple[str,
 
 
 def _submission_of(by_place: dict[tuple[str, str], Standing], waiting: Standing) -> Submission:
-    pending = [by_place[key_of(need)] for need in waiting.job.needs if by_place[key_of(need)].state != "done"]
+    pending = [by_place[need.place] for need in waiting.job.needs if by_place[need.place].state != "done"]
     task = pending[0].task
     if task is None:
         raise ValueError(f"nothing that {waiting.name} needs was submitted")

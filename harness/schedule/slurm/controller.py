@@ -75,6 +75,8 @@ def _draw(plan: RunPlan) -> None:
     """Writes the pages; each round, so that what is there can be read before the rest is."""
     from results.pages.render import render
 
+    if not plan.labels:
+        return
     try:
         for page in render(plan.workspace, list(plan.labels)):
             _say(f"wrote {page}")

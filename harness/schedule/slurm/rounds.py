@@ -66,20 +66,20 @@ def advance(plan: RunPlan, grant: Grant | None = None) -> Round:
     with desk(plan.workspace, grant):
         seen = look(plan.workspace)
         standings = stand(plan, seen)
-        rounds = _give_up(plan, standings)
+        _give_up(plan, standings)
+        plan.cancel(each.job.folder for each in standings if each.state == "cancelled")
         followers = _followers(plan, seen, grant.submission if grant is not None else "")
         submitted: list[tuple[str, str]] = []
         if any(each.state in ("left", "active") for each in standings):
             followers = _complete(plan, followers, grant)
         if any(each.state == "left" for each in standings):
-            rounds += 1
-            _note(plan, rounds, standings)
+            plan.note_rounds(plan.rounds() + 1)
             submitted = submit_all(plan, standings)
         active = [each for each in standings if each.state == "active"]
         if active:
             _wait_for(followers[0], active)
         else:
-            _finish(plan, rounds, standings, followers)
+            _finish(plan, standings, followers)
         return Round(tuple(standings), tuple(submitted), not active)
 
 
@@ -120,18 +120,13 @@ def _set_free(task: Task) -> None:
             call(["scancel", task.entry.id])
 
 
-def _give_up(plan: RunPlan, standings: Sequence[Standing]) -> int:
-    """Leaves what is left where there were too many rounds; returns how many there were."""
-    rounds = int(plan.state()["rounds"])
+def _give_up(plan: RunPlan, standings: Sequence[Standing]) -> None:
+    """Leaves what is left where there were too many rounds."""
+    rounds = plan.rounds()
     if rounds >= plan.settings.slurm.rounds:
         for each in standings:
             if each.state == "left":
                 each.state, each.reason = "failed", f"given up after {rounds} rounds (slurm.rounds)"
-    return rounds
-
-
-def _note(plan: RunPlan, rounds: int, standings: Sequence[Standing]) -> None:
-    plan.note_state(rounds, [each.name for each in standings if each.state == "cancelled"])
 
 
 def _followers(plan: RunPlan, seen: View, own: str) -> list[Submission]:
@@ -176,9 +171,8 @@ def _wait_for(follower: Submission, active: Sequence[Standing]) -> None:
         call(["scontrol", "update", f"JobId={follower.number()}", *words])
 
 
-def _finish(plan: RunPlan, rounds: int, standings: Sequence[Standing], followers: Sequence[Submission]) -> None:
+def _finish(plan: RunPlan, standings: Sequence[Standing], followers: Sequence[Submission]) -> None:
     if followers:
         with contextlib.suppress(HarnessError):
             call(["scancel", *(each.number() for each in followers)])
-    _note(plan, rounds, standings)
     plan.end({each.name: {"state": each.state, "reason": each.reason} for each in standings})

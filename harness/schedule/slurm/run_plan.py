@@ -1,13 +1,14 @@
 """What a run on a cluster is, on the disk: so that any process can go on with it.
 
-``controllers/<run>/`` holds ``plan.json`` (jobs, needs, settings), ``state.json`` (what the last round found),
-``cancelled.json`` where the user gave it up, and ``ended.json`` once nothing is left to do.
+``controllers/<run>/`` holds ``plan.json`` (jobs, needs, settings), ``state.json`` (how many rounds there were),
+``cancelled/`` (what the user gave up), and ``ended.json`` once nothing is left to do.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from harness.job import Job, PlannedJob
 from harness.ledger import JobFolder, now
 from harness.settings import Settings, restore_settings
 from results.errors import HarnessError
-from results.files import publish, read_json, to_json, write_whole
+from results.files import make_own_folder, publish, read_json, to_json, write_whole
 from results.workspace import Workspace
+
+_ALL = "all"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +86,8 @@ class RunPlan:
             needs = tuple(by_key[key] for key in each.needs)
             jobs.append(RunJob(folder, needs, each.hours, each.gpus, each.job.extracts))
         made = RunPlan(workspace, run, tuple(labels), tuple(jobs), settings)
+        # Whoever could write there could let this user run anything: settings hold lines of shell.
+        make_own_folder(made.folder, workspace.root)
         write_whole(made.folder / "plan.json", to_json(made._fields()))
         return made
 
@@ -111,7 +116,7 @@ class RunPlan:
             HarnessError: Missing, or not what the harness wrote.
         """
         path = workspace.controllers / run / "plan.json"
-        raw = read_json(path)
+        raw = read_json(path, own=True)
 
         def place(text: str) -> JobFolder:
             return JobFolder(workspace.root / text)
@@ -135,14 +140,14 @@ class RunPlan:
 
     # State -----------------------------------------------------------------------------------------------------------
 
-    def state(self) -> dict[str, Any]:
-        """What the last round found: ``{"rounds": N, "cancelled": [...]}``."""
+    def rounds(self) -> int:
+        """In how many rounds something was submitted."""
         path = self.folder / "state.json"
-        return dict(read_json(path)) if path.exists() else {"rounds": 0, "cancelled": []}
+        return int(read_json(path)["rounds"]) if path.exists() else 0
 
-    def note_state(self, rounds: int, cancelled: Sequence[str]) -> None:
-        """Keeps what the next round must know."""
-        write_whole(self.folder / "state.json", to_json({"rounds": rounds, "cancelled": sorted(cancelled)}))
+    def note_rounds(self, rounds: int) -> None:
+        """Keeps that number."""
+        write_whole(self.folder / "state.json", to_json({"rounds": rounds}))
 
     def end(self, jobs: Mapping[str, Mapping[str, str]]) -> None:
         """Notes that nothing is left to do."""
@@ -152,13 +157,22 @@ class RunPlan:
         """Whether nothing is left to do."""
         return (self.folder / "ended.json").exists()
 
-    def cancel(self) -> None:
-        """Notes that the user gave it up: no controller submits anything more."""
-        publish(self.folder / "cancelled.json", to_json({"at": now()}))
+    def cancel(self, jobs: Iterable[JobFolder] | None = None) -> None:
+        """Notes what the user gave up: this run submits it no more.
 
-    def is_cancelled(self) -> bool:
-        """Whether the user gave it up."""
-        return (self.folder / "cancelled.json").exists()
+        Args:
+            jobs: Some of its jobs; None for all.
+        """
+        for name in [_ALL] if jobs is None else [job.name for job in jobs]:
+            publish(self.folder / "cancelled" / name, now() + "\n")
+
+    def cancelled(self) -> set[str]:
+        """Names of the jobs that the user gave up."""
+        try:
+            names = set(os.listdir(self.folder / "cancelled"))
+        except OSError:
+            return set()
+        return {job.folder.name for job in self.jobs} if _ALL in names else names
 
 
 def _place(folder: JobFolder) -> str:

@@ -6,7 +6,6 @@ import dataclasses
 
 from harness.completeness import is_complete
 from harness.job import Job
-from harness.ledger import JobFolder
 from harness.schedule.slurm.endings import is_cancelled
 from harness.schedule.slurm.run_plan import RunJob, RunPlan
 from harness.schedule.slurm.submissions import Task, View
@@ -37,18 +36,18 @@ class Standing:
 def stand(plan: RunPlan, seen: View) -> list[Standing]:
     """Where every job of a run stands."""
     newest = seen.newest_by_job()
-    given_up = set(plan.state()["cancelled"])
+    given_up = plan.cancelled()
     found: dict[tuple[str, str], Standing] = {}
     for job in plan.jobs:
-        found[key_of(job.folder)] = _standing(plan, job, newest.get(key_of(job.folder)), given_up)
+        found[job.folder.place] = _standing(plan, job, newest.get(job.folder.place), given_up)
     wanted = {
-        key_of(need) for job in plan.jobs if found[key_of(job.folder)].state in ("left", "active") for need in job.needs
+        need.place for job in plan.jobs if found[job.folder.place].state in ("left", "active") for need in job.needs
     }
     for place, each in found.items():
         if each.job.hidden and each.state == "left" and place not in wanted:
             each.state, each.reason = "done", "not needed: all that uses it is finished"
     for each in found.values():
-        lost = [found[key_of(need)] for need in each.job.needs if found[key_of(need)].state in ("failed", "cancelled")]
+        lost = [found[need.place] for need in each.job.needs if found[need.place].state in ("failed", "cancelled")]
         if each.state == "left" and lost:
             each.state, each.reason = lost[0].state, f"needs {lost[0].job.folder.name}: {lost[0].reason}"
     return list(found.values())
@@ -66,7 +65,7 @@ def _standing(plan: RunPlan, job: RunJob, task: Task | None, given_up: set[str])
     if claim is not None and task is None:
         # Its submission was closed, or its folder is gone: nobody works under it any more.
         folder.release(claim)
-    if folder.name in given_up or plan.is_cancelled() or _was_cancelled(plan, job, task):
+    if folder.name in given_up or _was_cancelled(plan, job, task):
         return Standing(job, "cancelled", "cancelled; the same command submits it again")
     failures = folder.failures()
     if failures >= plan.settings.max_failures:
@@ -88,8 +87,3 @@ def _is_complete(workspace: Workspace, job: RunJob) -> bool:
     # Of a benchmark the result is all there is; extraction and pretraining also leave files.
     simple = not job.hidden and job.folder.path.parent == workspace.jobs
     return simple or is_complete(workspace, Job.from_dict(job.folder.read_spec()))
-
-
-def key_of(folder: JobFolder) -> tuple[str, str]:
-    """Room and name of a job's folder, as submissions name it."""
-    return folder.path.parent.name, folder.name

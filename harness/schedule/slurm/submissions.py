@@ -23,7 +23,7 @@ from harness.process import ProcessIdentity
 from harness.schedule.slurm.queue import Entry, Snapshot, look_up, snapshot
 from harness.schedule.slurm.states import Phase
 from results.errors import HarnessError
-from results.files import publish, read_json, to_json, write_whole
+from results.files import make_own_folder, publish, read_json, to_json, write_whole
 from results.workspace import Workspace
 
 TOKEN_CHARACTERS = 12
@@ -89,7 +89,7 @@ class Submission:
             name=f"{re.sub('[^A-Za-z0-9_.@-]', '_', title)[:60]}-{token}",
             kind=kind,
             run=run,
-            jobs=tuple((job.path.parent.name, job.name) for job in jobs),
+            jobs=tuple(job.place for job in jobs),
             world=world,
             data_root=data_root,
             options=options,
@@ -106,6 +106,7 @@ class Submission:
         """
         fields = dataclasses.asdict(self)
         del fields["folder"]
+        make_own_folder(self.folder, self.folder.parent.parent)
         write_whole(self.folder / "intent.json", to_json(fields))
 
     @staticmethod
@@ -116,7 +117,7 @@ class Submission:
             HarnessError: Missing, or not what the harness wrote.
         """
         path = folder / "intent.json"
-        raw = read_json(path)
+        raw = read_json(path, own=True)
         try:
             return Submission(
                 folder=folder,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 from harness.job import PlannedJob
 from harness.schedule.slurm.describe import describe
 from harness.schedule.slurm.rounds import advance
 from harness.schedule.slurm.run_plan import RunPlan
-from harness.schedule.slurm.standing import key_of
 from harness.schedule.slurm.submissions import CONTROLLER, View, view
 from harness.schedule.tracking import Reporter, TrackedJob, Tracker
 from harness.settings import Settings
@@ -38,26 +37,28 @@ class Watch(Tracker):
         super().__init__(workspace, planned, settings, reporter)
         self._asked = 0.0
 
-    def submit(self, plan: RunPlan, submitted: Callable[[Iterable[tuple[str, str]]], object]) -> None:
+    def submit(self, plan: RunPlan) -> tuple[tuple[str, str], ...]:
         """Submits everything that is left.
 
         Args:
             plan: Of this run.
-            submitted: Called with names and SLURM's ids of what was submitted.
+
+        Returns:
+            Names and SLURM's ids of what was submitted.
 
         Raises:
             HarnessError: SLURM refuses or does not answer.
         """
         done = advance(plan)
-        submitted(done.submitted)
-        states = {key_of(each.job.folder): each for each in done.standings}
+        states = {each.job.folder.place: each for each in done.standings}
         for tracked in self.jobs:
-            standing = states[key_of(tracked.folder)]
+            standing = states[tracked.folder.place]
             if standing.state == "active":
                 where = f"job {standing.task.id}" if standing.task is not None else standing.reason
                 self.change(tracked, "submitted", where)
             elif not tracked.ended:
                 self._show_end(tracked, standing.state, standing.reason)
+        return done.submitted
 
     def run(self, plan: RunPlan) -> bool:
         """Looks on until the run has ended.
@@ -97,7 +98,7 @@ class Watch(Tracker):
             return
         newest = seen.newest_by_job()
         for tracked in self.jobs:
-            task = newest.get(key_of(tracked.folder))
+            task = newest.get(tracked.folder.place)
             if not tracked.ended and task is not None and task.is_live:
                 self.change(tracked, *describe(tracked.folder, task))
         if not self._has_controller(plan, seen) and not plan.has_ended():

@@ -14,7 +14,7 @@ import pytest
 from benchmarks.base import Batch, World
 from benchmarks.catalogue import find_benchmark
 from benchmarks.datasets.sample.make import make_sample
-from harness.cli.run import make_executor
+from harness.cli.carry_out import make_executor
 from harness.schedule.slots import hold_slot
 from harness.settings import load_settings
 from harness.spread import batch_seen, spread, usable_ranks
