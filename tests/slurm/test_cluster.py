@@ -89,11 +89,12 @@ def test_a_job_is_ended_when_its_time_runs_out(cluster: Cluster) -> None:
     assert cluster.wait_for(job, seconds=90) == "TIMEOUT"
 
 
-def test_a_killed_payload_fails(cluster: Cluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--export=NONE",), ("--array=3",)])
+def test_a_killed_payload_fails(cluster: Cluster, tmp_path: Path, options: tuple[str, ...]) -> None:
     said = tmp_path / "said"
-    job = cluster.submit(f"echo started > {said}; sleep 600")
+    job = cluster.submit(f"echo started > {said}; sleep 600", *options)
     wait_for_text(said)
-    cluster.kill_payload(job)
+    cluster.kill_payload(f"{job}_3" if "--array=3" in options else job)
     assert cluster.wait_for(job) == "FAILED"
 
 

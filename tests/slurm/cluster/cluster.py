@@ -10,14 +10,14 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from tests.slurm.cluster.accounting import Accounting
 from tests.slurm.cluster.config import Shape, write_slurm_files
 from tests.slurm.cluster.others import folder_of_running_controller, is_free, is_orphan, note_owner
 from tests.slurm.cluster.packages import SEARCH_PATH, cannot_run
-from tests.slurm.cluster.processes import Daemon, end_process, processes_with, wait_until
+from tests.slurm.cluster.processes import Daemon, descendants, end_process, processes_with, wait_until
 
 HOSTS = Path("/etc/hosts")
 
@@ -352,8 +352,9 @@ class Cluster:
         self.run("scontrol", "update", f"jobid={job}", f"endtime=now+{seconds}")
 
     def processes_of(self, job: str) -> list[int]:
-        """Process ids of a running job (for an array task, its own id), slurmstepd not among them."""
-        return [pid for pid, _ in processes_with({"SLURM_CONF": self.environment["SLURM_CONF"], "SLURM_JOB_ID": job})]
+        """Process ids of a running job or array task (``7_3``), slurmstepd not among them."""
+        number = self.job(job).get("JobId", job) if "_" in job else job
+        return [pid for pid, _ in self._job_processes({"SLURM_JOB_ID": number})]
 
     def kill_payload(self, job: str) -> None:
         """Sends SIGKILL to all processes of a job."""
@@ -361,10 +362,24 @@ class Cluster:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    def _steps(self, node: str = "") -> list[tuple[int, int]]:
+        """The slurmstepd of a node, or of all."""
+        ours = {"SLURM_CONF": self.environment["SLURM_CONF"], NODE_VARIABLE: node}
+        return list(processes_with(ours, name="slurmstepd"))
+
+    def _job_processes(self, variables: Mapping[str, str]) -> list[tuple[int, int]]:
+        """What runs in jobs of this cluster, with these variables: below its slurmstepd, or with its configuration.
+
+        A job that was submitted with ``--export=NONE`` has no SLURM_CONF; a process that left has no such parent.
+        """
+        below = descendants([pid for pid, _ in self._steps()])
+        ours = {"SLURM_CONF": self.environment["SLURM_CONF"], "SLURM_JOB_ID": ""}
+        found = dict(processes_with({**ours, **variables}))
+        found |= {pid: start for pid, start in processes_with(variables) if pid in below}
+        return list(found.items())
+
     def _end_jobs(self, node: str = "") -> None:
-        """Ends what slurmd left running: by the configuration that is in the environment of all of it."""
-        ours = {"SLURM_CONF": self.environment["SLURM_CONF"]}
-        for pid, start in processes_with({**ours, NODE_VARIABLE: node}, name="slurmstepd"):
-            end_process(pid, start, (signal.SIGKILL,))
-        for pid, start in processes_with({**ours, "SLURM_JOB_ID": "", "SLURMD_NODENAME": node}):
+        """Ends what slurmd left running on a node, or on all."""
+        processes = self._steps(node) + self._job_processes({"SLURMD_NODENAME": node})
+        for pid, start in processes:
             end_process(pid, start, (signal.SIGKILL,))

@@ -134,3 +134,17 @@ def processes_with(variables: Mapping[str, str], name: str = "") -> Iterator[tup
             key in held and held[key] == (value or held[key]) for key, value in variables.items()
         ):
             yield int(entry.name), start
+
+
+def descendants(pids: Sequence[int]) -> set[int]:
+    """Processes below these, at any depth."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    found: set[int] = set()
+    edge = set(pids)
+    while edge:
+        edge = {pid for pid, parent in parents.items() if parent in edge} - found
+        found |= edge
+    return found
