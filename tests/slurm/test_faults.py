@@ -33,7 +33,7 @@ def causes(here: ClusterWorld) -> list[str]:
 def test_a_payload_that_is_killed_is_run_again(here: ClusterWorld) -> None:
     here.submit(*LONG)
     here.wait_for("started")
-    here.cluster.kill_payload(here.raw_id("counting-"))
+    here.cluster.kill_payload(here.running("counting-"))
     check_one_result(here)
     assert causes(here) == ["killed", ""]
     assert [each["status"] for each in here.outcomes()] == ["failed", "done"]
@@ -136,12 +136,12 @@ def test_a_controller_that_was_submitted_first_needs_no_second_run(here: Cluster
 
 def test_a_controller_that_dies_has_a_successor(here: ClusterWorld) -> None:
     here.submit("--set", "counting.behaviour=fail", "--set", "counting.seconds=1")
-    # Its first round submits a second attempt; that controller is killed as soon as it has done so.
-    here.wait_for("started", 1)
-    here.wait_until(lambda: here.cluster.processes_of(here.raw_id("controller-")), "the controller runs", 90)
-    here.cluster.kill_payload(here.raw_id("controller-"))
+    here.wait_until(here.outcomes, "the first attempt has failed")
     (here.diary / "mended").touch()
+    here.wait_until(lambda: here.running("controller-"), "the controller runs")
+    here.cluster.kill_payload(here.running("controller-"))
     check_one_result(here)
+    assert "FAILED" in here.cluster.run("squeue", "--states=all", "--noheader", "--format=%T %j")
 
 
 def test_slurmctld_killed_right_after_a_submit_forgets_no_job(here: ClusterWorld) -> None:

@@ -76,10 +76,10 @@ class ClusterWorld(World):
         lines = self.cluster.run("squeue", "--noheader", "--array", "--format=%i %j").splitlines()
         return [line.split()[0] for line in lines if line.split()[1].startswith(title)]
 
-    def raw_id(self, title: str) -> str:
-        """The number by which nodes know a task that runs."""
-        lines = self.cluster.run("squeue", "--noheader", "--array", "--format=%A %j").splitlines()
-        return next(line.split()[0] for line in lines if line.split()[1].startswith(title))
+    def running(self, title: str) -> str:
+        """SLURM's id of what runs under a benchmark's name; empty where nothing does."""
+        lines = self.cluster.run("squeue", "--noheader", "--states=running", "--format=%i %j").splitlines()
+        return next((line.split()[0] for line in lines if line.split()[1].startswith(title)), "")
 
     def page(self) -> str:
         """All pages as one text."""
