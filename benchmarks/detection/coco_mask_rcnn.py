@@ -36,7 +36,6 @@ class CocoMaskRcnn(Detector):
     version: ClassVar[int] = 1
     length: ClassVar[str] = "epochs"
     hours: ClassVar[float] = 80
-    evaluated: ClassVar[Mapping[str, str]] = {metric: name for metric, (name, _) in METRICS.items()}
     table: ClassVar[Mapping[str, Field]] = {
         **detector_fields(CONFIG, TOOLBOX),
         "classes": Field(80, "Lin et al. 2014, COCO"),
@@ -86,6 +85,10 @@ class CocoMaskRcnn(Detector):
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:
         """Boxes first, then masks."""
         return tuple(Column(metric, title, 1) for metric, (_, title) in METRICS.items())
+
+    def evaluated(self, protocol: Protocol) -> Mapping[str, str]:
+        """Of pycocotools, which mmdetection rounds to three decimals."""
+        return {metric: name for metric, (name, _) in METRICS.items()}
 
     def classes(self, context: JobContext) -> Sequence[str]:
         """The categories, in the order of their ids."""

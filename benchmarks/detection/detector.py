@@ -23,8 +23,10 @@ class Detector(Benchmark):
     """Field that says how long it is trained: ``iterations`` or ``epochs``."""
     hours: ClassVar[float]
     """Rough hours of the full protocol on one GPU that holds the whole batch."""
-    evaluated: ClassVar[Mapping[str, str]]
-    """The evaluator's name of every metric, a fraction."""
+
+    @abstractmethod
+    def evaluated(self, protocol: Protocol) -> Mapping[str, str]:
+        """The evaluator's name of every metric, a fraction."""
 
     @abstractmethod
     def classes(self, context: JobContext) -> Sequence[str]:
@@ -72,8 +74,9 @@ class Detector(Benchmark):
         config = self.config(context, self.classes(context))
         training = train(config, context, evaluation_pixels(protocol), frozen=False)
         last = training.last(protocol[self.length])
+        names = self.evaluated(protocol)
         return Outcome(
-            metrics={metric: average_precision(last, name) for metric, name in self.evaluated.items()},
+            metrics={metric: average_precision(last, name) for metric, name in names.items()},
             details={
                 "detections": int(last[FOUND]),
                 "autocast": AUTOCAST.get((context.numerics.precision, context.device), "none"),
@@ -83,7 +86,7 @@ class Detector(Benchmark):
                 self.length: [when for when, _ in training.evaluations],
                 **{
                     metric: [average_precision(found, name).value for _, found in training.evaluations]
-                    for metric, name in self.evaluated.items()
+                    for metric, name in names.items()
                 },
             },
             config_digest=config_digest(config),
@@ -140,6 +143,7 @@ def detector_fields(config: str, toolbox: str) -> dict[str, Field]:
         "batch_size_per_rank": Field(2, config),
         "workers": Field(2, toolbox),
         "decoder": Field("cv2", toolbox),
+        "resize": Field("cv2", toolbox),
         "long_edge": Field(1333, config),
         "test_short_edge": Field(800, config),
         "smallest_image": Field(32, f"{toolbox}: smaller images and those without objects are left out of training"),

@@ -34,7 +34,7 @@ def prove(dense: Dense, name: str, spoil: Callable[[Any], None] | None = None, i
 
 
 @pytest.mark.parametrize("input", sorted(CONVENTIONS))
-@pytest.mark.parametrize("name", DENSE)
+@pytest.mark.parametrize("name", [*DENSE, "voc0712_faster_rcnn@moco"])
 def test_passes(dense: Dense, name: str, input: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Jobs allow more, for GPUs; in float32 on a CPU only the order of sums differs.
     monkeypatch.setitem(TOLERANCES, "fp32", 1e-5)

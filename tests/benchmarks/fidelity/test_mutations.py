@@ -28,6 +28,7 @@ from tests.benchmarks.fidelity import (
     test_places205_mhead,
     test_voc07_svm,
     test_voc0712_faster_rcnn,
+    test_voc0712_faster_rcnn_moco,
 )
 from tests.benchmarks.fidelity.built import Built, built
 from tests.benchmarks.fidelity.checks import check_fitted_pixels, check_frozen, check_loaders
@@ -46,6 +47,23 @@ def field(name: str, **values: Any) -> Spoil:
         assert other.keys() <= benchmark.table.keys()
         assert all(benchmark.table[key].value != item.value for key, item in other.items())
         patch.setattr(benchmark, "table", {**benchmark.table, **other})
+
+    return spoil
+
+
+def varied(name: str, variant: str, **values: Any) -> Spoil:
+    """Other values in a variant."""
+
+    def spoil(patch: pytest.MonkeyPatch) -> None:
+        benchmark = type(find_benchmark(name))
+        published = benchmark.variants[variant]
+        added = {key: Field(value, "a mutation") for key, value in values.items() if key in published.added}
+        replaced = {key: value for key, value in values.items() if key not in added}
+        assert replaced.keys() <= published.values.keys()
+        other = dataclasses.replace(
+            published, values={**published.values, **replaced}, added={**published.added, **added}
+        )
+        patch.setattr(benchmark, "variants", {**benchmark.variants, variant: other})
 
     return spoil
 
@@ -119,6 +137,7 @@ def bgr_in(module: Any, key: str) -> Spoil:
     return edited(module, "normalisation", put(key, False))
 
 
+MOCO = test_voc0712_faster_rcnn_moco.NAME
 NOT_FROZEN = {"frozen_stages": -1, "norm_eval": False}
 
 BUILT: dict[str, tuple[str, Spoil, Check]] = {
@@ -211,6 +230,25 @@ BUILT: dict[str, tuple[str, Spoil, Check]] = {
     "anchors over the border, as in 1.x": (
         "voc0712_faster_rcnn", field("voc0712_faster_rcnn", rpn_allowed_border=-1),
         lambda job: detectors.check_proposals(job, 0, (12_000, 2000), (6000, 1000)),
+    ),
+    "MoCo's detector with difficult objects left out": (
+        MOCO, varied(*MOCO.split("@"), difficult_in_training="ignored"), test_voc0712_faster_rcnn_moco.check_objects,
+    ),
+    "MoCo's detector with all corners shifted": (
+        MOCO, varied(*MOCO.split("@"), shifted_corners=("xmin", "ymin", "xmax", "ymax")),
+        test_voc0712_faster_rcnn_moco.check_objects,
+    ),
+    "MoCo's detector with weight decay on norms": (
+        MOCO, varied(*MOCO.split("@"), norm_weight_decay=1e-4), test_voc0712_faster_rcnn_moco.check_optimizer,
+    ),
+    "PreciseBN over 100 batches": (
+        MOCO, varied(*MOCO.split("@"), precise_bn_iterations=100), test_voc0712_faster_rcnn_moco.check_precise_bn,
+    ),
+    "MoCo's detector resized by OpenCV": (
+        MOCO, varied(*MOCO.split("@"), resize="cv2"), test_voc0712_faster_rcnn_moco.check_pixels,
+    ),
+    "MoCo's detector padded to 32": (
+        MOCO, varied(*MOCO.split("@"), pad_multiple=32), test_voc0712_faster_rcnn_moco.check_pixels,
     ),
     "warm-up of 500 iterations, as in 1.x": (
         "coco_mask_rcnn", field("coco_mask_rcnn", warmup_iterations=500), test_coco_mask_rcnn.check_schedule,
