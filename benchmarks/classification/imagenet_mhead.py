@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from benchmarks.classification.linear_evaluation import (
+    PUBLISHED_INIT,
     RANDOM_RESIZED_CROP,
     SMOKE,
+    VISSL_INIT,
     MultiHeadEvaluation,
     multi_head_fields,
     pixel_fields,
@@ -20,8 +22,8 @@ PCA = "Krizhevsky et al. 2012, as in fb.resnet.torch datasets/imagenet.lua and m
 
 
 VISSL = (
-    "vissl configs/config/benchmark/linear_image_classification/imagenet1k/eval_resnet_8gpu_transfer_in1k_linear.yaml, "
-    "the heads of the five maps; its norms are left out of weight decay"
+    "vissl configs/config/benchmark/linear_image_classification/imagenet1k/eval_resnet_8gpu_transfer_in1k_linear.yaml; "
+    "its norms are left out of weight decay"
 )
 _LIGHTING = ("lighting_std", "lighting_eigenvalues", "lighting_eigenvectors")
 
@@ -56,6 +58,12 @@ class ImagenetMhead(MultiHeadEvaluation):
         "vissl": Variant(
             VISSL,
             {"epochs": 28, "milestones": (8, 16, 24), "weight_decay": 5e-4, "head_norm_affine": True},
-            removed=("brightness", "contrast", "saturation", "hue", *_LIGHTING),
+            {
+                **VISSL_INIT,
+                "average_heads": Field(
+                    ("res5avg_bn", "res5avg"), f"{VISSL}: eval_mlp and mlp on the average of the last map"
+                ),
+            },
+            ("brightness", "contrast", "saturation", "hue", *_LIGHTING, *PUBLISHED_INIT),
         )
     }

@@ -89,11 +89,12 @@ class MultiHeadEvaluation(LinearEvaluation):
     """Feature1 to Feature5: a classifier on each of five feature maps, as mmselfsup 0.x measured them."""
 
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:
-        """Top-1 of every layer in the main table; top-5 in one that pages do not show."""
-        layers = protocol["layers"]
+        """Top-1 of every layer, and of VISSL's heads on the average, in the main table; top-5 in a hidden one."""
+        heads = protocol.values().get("average_heads", ())
+        titles = {**{layer: layer.capitalize() for layer in protocol["layers"]}, **{head: head for head in heads}}
         return (
-            *(Column(layer, layer.capitalize(), 2) for layer in layers),
-            *(Column(f"{layer}_top5", f"{layer.capitalize()} top-5", 2, "hidden") for layer in layers),
+            *(Column(name, title, 2) for name, title in titles.items()),
+            *(Column(f"{name}_top5", f"{title} top-5", 2, "hidden") for name, title in titles.items()),
         )
 
     def evaluated(self, protocol: Protocol) -> Mapping[str, str]:
@@ -155,6 +156,16 @@ RANDOM_RESIZED_CROP = {
     "crop_aspect": Field((3 / 4, 4 / 3), TORCHVISION),
 }
 """Fields of random resized crops."""
+
+PUBLISHED_INIT = ("init_std", "init_bias")
+"""Fields of how mmselfsup draws the first weights of a classifier."""
+
+VISSL_INIT = {
+    "init": Field(
+        "torch", "vissl models/heads/mlp.py: what torch draws, times MODEL.HEAD.PARAMS_MULTIPLIER, which is 1"
+    )
+}
+"""What VISSL has in their place."""
 
 SMOKE = {
     "batch_size": 32,

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.catalogue import find_benchmark
 from benchmarks.toolbox.frozen import frozen_config, training_pipeline
+from results.errors import HarnessError
 
 CHANGES: dict[str, dict[str, Any]] = {
     "voc07_svm@vissl": {"costs": (0.01, 0.1, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 50.0, 100.0, 1000.0)},
@@ -19,6 +20,9 @@ CHANGES: dict[str, dict[str, Any]] = {
         "head_norm_affine": True,
         **dict.fromkeys(("brightness", "contrast", "saturation", "hue")),
         **dict.fromkeys(("lighting_std", "lighting_eigenvalues", "lighting_eigenvectors")),
+        **dict.fromkeys(("init_std", "init_bias")),
+        "init": "torch",
+        "average_heads": ("res5avg_bn", "res5avg"),
     },
     "places205_mhead@vissl": {
         "epochs": 14,
@@ -26,6 +30,8 @@ CHANGES: dict[str, dict[str, Any]] = {
         "weight_decay": 5e-4,
         "head_norm_affine": True,
         "training_center_crop": None,
+        **dict.fromkeys(("init_std", "init_bias")),
+        "init": "torch",
         "crop_area": (0.08, 1.0),
         "crop_aspect": (3 / 4, 4 / 3),
     },
@@ -144,7 +150,8 @@ def test_what_norms_learn_is_not_decayed(tiny: Any) -> None:
     benchmark = find_benchmark("imagenet_mhead")
     tiny.write_images(train=1, val=1)
     context = dataclasses.replace(
-        tiny.job(benchmark=benchmark), protocol=benchmark.protocol("vissl", "smoke", {"layers": ["feature1"]})
+        tiny.job(benchmark=benchmark),
+        protocol=benchmark.protocol("vissl", "smoke", {"layers": ["feature1"], "average_heads": ["res5avg"]}),
     )
     with session(frozen_config(context, "imagenet"), context, context.digest) as runner:
         wrapper = build_optim_wrapper(runner.model, dict(runner.cfg["optim_wrapper"]))
@@ -159,7 +166,16 @@ def test_what_norms_learn_is_not_decayed(tiny: Any) -> None:
         "head.heads.feature1.norm.bias": 0.0,
         "head.heads.feature1.linear.weight": 5e-4,
         "head.heads.feature1.linear.bias": 5e-4,
+        "head.heads.res5avg.linear.weight": 5e-4,
+        "head.heads.res5avg.linear.bias": 5e-4,
     }
+
+
+@pytest.mark.parametrize("heads", [["res5"], ["res5avg", "res5avg"]])
+def test_other_heads_on_the_average_are_refused(heads: list[str]) -> None:
+    benchmark = find_benchmark("imagenet_mhead")
+    with pytest.raises(HarnessError, match="average_heads cannot be"):
+        benchmark.check(benchmark.protocol("vissl", overrides={"average_heads": heads}))
 
 
 def test_the_built_mask_rcnn_on_c4() -> None:

@@ -137,6 +137,7 @@ def bgr_in(module: Any, key: str) -> Spoil:
     return edited(module, "normalisation", put(key, False))
 
 
+VISSL = "imagenet_mhead@vissl"
 MOCO = test_voc0712_faster_rcnn_moco.NAME
 NOT_FROZEN = {"frozen_stages": -1, "norm_eval": False}
 
@@ -230,6 +231,13 @@ BUILT: dict[str, tuple[str, Spoil, Check]] = {
     "anchors over the border, as in 1.x": (
         "voc0712_faster_rcnn", field("voc0712_faster_rcnn", rpn_allowed_border=-1),
         lambda job: detectors.check_proposals(job, 0, (12_000, 2000), (6000, 1000)),
+    ),
+    "VISSL's heads without the one without a norm": (
+        VISSL, varied(*VISSL.split("@"), average_heads=("res5avg_bn",)),
+        lambda job: multi_head.check_vissl_heads(job, 10, ("res5avg_bn", "res5avg")),
+    ),
+    "VISSL's weight decay of the Caffe2 original": (
+        VISSL, varied(*VISSL.split("@"), weight_decay=1e-4), multi_head.check_vissl_decay,
     ),
     "MoCo's detector with difficult objects left out": (
         MOCO, varied(*MOCO.split("@"), difficult_in_training="ignored"), test_voc0712_faster_rcnn_moco.check_objects,
