@@ -67,12 +67,12 @@ class Detector(Benchmark):
             HarnessError: A proof failed; an image, a list or the protocol is bad; the disk is full.
         """
         from benchmarks.toolbox.config import AUTOCAST, config_digest
-        from benchmarks.toolbox.detection import evaluation_pixels
+        from benchmarks.toolbox.detection import evaluation_pixels, fed
         from benchmarks.toolbox.runner import train
 
         protocol = context.protocol
         config = self.config(context, self.classes(context))
-        training = train(config, context, evaluation_pixels(protocol), frozen=False)
+        training = train(config, fed(context), evaluation_pixels(protocol), frozen=False)
         last = training.last(protocol[self.length])
         names = self.evaluated(protocol)
         return Outcome(

@@ -13,6 +13,7 @@ from results.record import Column
 CONFIG = "mmselfsup 0.x configs/benchmarks/mmdetection/voc0712/faster_rcnn_r50_c4_mstrain_24k_voc0712.py"
 TOOLBOX = "mmdetection 2.x configs/_base_/models/faster_rcnn_r50_caffe_c4.py and datasets/voc0712.py"
 OBJECTS = "mmdetection 2.x mmdet/datasets/xml_style.py"
+ONE_X = "mmselfsup 1.x configs/benchmarks/mmdetection/voc0712/faster-rcnn_r50-c4_ms-24k_voc0712.py, as it resolves"
 MOCO = "facebookresearch/moco detection/configs/pascal_voc_R_50_C4_24k_moco.yaml with its bases"
 DETECTRON2_OBJECTS = "detectron2 data/datasets/pascal_voc.py"
 EVALUATION = "mmdetection 2.x mmdet/datasets/voc.py: 11 points, widths that count the last pixel"
@@ -60,6 +61,11 @@ class Voc0712FasterRcnn(Detector):
         "precise_bn_iterations": 2,
     }
     variants: ClassVar[Mapping[str, Variant]] = {
+        "1x": Variant(
+            ONE_X,
+            {"rpn_allowed_border": -1},
+            {"input_convention": Field("bgr-mean", f"{ONE_X}: its preprocessor stands beside the model, not in it")},
+        ),
         "moco": Variant(
             MOCO,
             {

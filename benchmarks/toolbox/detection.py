@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.base import JobContext
+from benchmarks.input_convention import CONVENTIONS, input_convention
 from benchmarks.proof import FittedPixels
 from benchmarks.protocol import Protocol, contradiction
 from benchmarks.toolbox.config import (
@@ -31,6 +33,7 @@ CHOICES = {
     "decoder": ("cv2",),
     "resize": ("cv2", "pillow"),
     "difficult_in_training": ("ignored", "positive"),
+    "input_convention": tuple(CONVENTIONS),
     "average_precision": ("11points", "area"),
 }
 """Values that a field of text may have."""
@@ -65,6 +68,13 @@ def check(protocol: Protocol) -> None:
         )
     if "ious" in protocol.fields and not {0.5, 0.75} <= set(protocol["ious"]):
         raise contradiction(protocol, "ious lacks 0.5 or 0.75", "ious", "name both: AP50 and AP75 are reported")
+
+
+def fed(context: JobContext) -> JobContext:
+    """The job with the input convention that its network is fed by: the backbone's, unless the protocol has its own."""
+    if "input_convention" not in context.protocol.fields:
+        return context
+    return dataclasses.replace(context, input=input_convention(context.protocol["input_convention"]))
 
 
 def evaluation_pixels(protocol: Protocol) -> FittedPixels:
@@ -259,7 +269,7 @@ def _use_backbone(model: dict[str, Any], context: JobContext) -> None:
         "norm_eval": protocol["norm_eval"],
     }
     model["data_preprocessor"] |= {
-        **normalisation(context.input, "bgr_to_rgb"),
+        **normalisation(fed(context).input, "bgr_to_rgb"),
         "pad_size_divisor": protocol["pad_multiple"],
     }
 

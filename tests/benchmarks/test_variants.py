@@ -11,6 +11,21 @@ from benchmarks.catalogue import find_benchmark
 from benchmarks.toolbox.frozen import frozen_config, training_pipeline
 from results.errors import HarnessError
 
+C4: dict[str, Any] = {
+    "anchor_scales": (2, 4, 8, 16, 32),
+    "anchor_strides": (16,),
+    "rpn_allowed_border": 0,
+    "train_proposals_before_nms": 12_000,
+    "train_proposals": 2000,
+    "test_proposals_before_nms": 6000,
+    "roi_match_low_quality": False,
+    "mask_head_convolutions": 0,
+    "mask_size": 14,
+    "extra_norm": True,
+    "box_head_channels": None,
+    "box_head_outputs": None,
+}
+
 CHANGES: dict[str, dict[str, Any]] = {
     "voc07_svm@vissl": {"costs": (0.01, 0.1, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 50.0, 100.0, 1000.0)},
     "imagenet_mhead@vissl": {
@@ -48,21 +63,10 @@ CHANGES: dict[str, dict[str, Any]] = {
         "iou": None,
         "ious": (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
     },
+    "voc0712_faster_rcnn@1x": {"rpn_allowed_border": -1, "input_convention": "bgr-mean"},
     "coco_mask_rcnn@1x": {"warmup_iterations": 500},
-    "coco_mask_rcnn@c4": {
-        "anchor_scales": (2, 4, 8, 16, 32),
-        "anchor_strides": (16,),
-        "rpn_allowed_border": 0,
-        "train_proposals_before_nms": 12_000,
-        "train_proposals": 2000,
-        "test_proposals_before_nms": 6000,
-        "roi_match_low_quality": False,
-        "mask_head_convolutions": 0,
-        "mask_size": 14,
-        "extra_norm": True,
-        "box_head_channels": None,
-        "box_head_outputs": None,
-    },
+    "coco_mask_rcnn@c4": C4,
+    "coco_mask_rcnn@c4-1x": {**C4, "warmup_iterations": 500},
     "imagenet_linear@sgd-100e": {
         "optimizer": "SGD",
         "learning_rate": 30.0,

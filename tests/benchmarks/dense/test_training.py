@@ -155,6 +155,7 @@ def test_categories_that_disagree_are_refused(dense: Dense, tmp_path: Path) -> N
         ("voc0712_faster_rcnn", "shifted_corners", ["xmin"]),
         ("voc0712_faster_rcnn@moco", "precise_bn_iterations", 0),
         ("voc0712_faster_rcnn@moco", "ious", [0.5]),
+        ("voc0712_faster_rcnn@1x", "input_convention", "bgr"),
         ("voc12aug_fcn", "test_mode", "flip"),
         ("cityscapes_fcn", "slide_stride", 900),
     ],

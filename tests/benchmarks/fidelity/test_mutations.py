@@ -22,6 +22,7 @@ from tests.benchmarks.fidelity import (
     segmentors,
     test_cityscapes_fcn,
     test_coco_mask_rcnn,
+    test_detectors_1x,
     test_imagenet_knn,
     test_imagenet_linear,
     test_imagenet_mhead,
@@ -138,6 +139,7 @@ def bgr_in(module: Any, key: str) -> Spoil:
 
 
 VISSL = "imagenet_mhead@vissl"
+ONE_X, FPN_1X = test_detectors_1x.VOC, test_detectors_1x.FPN
 MOCO = test_voc0712_faster_rcnn_moco.NAME
 NOT_FROZEN = {"frozen_stages": -1, "norm_eval": False}
 
@@ -238,6 +240,12 @@ BUILT: dict[str, tuple[str, Spoil, Check]] = {
     ),
     "VISSL's weight decay of the Caffe2 original": (
         VISSL, varied(*VISSL.split("@"), weight_decay=1e-4), multi_head.check_vissl_decay,
+    ),
+    "1.x's VOC detector without its bug": (
+        ONE_X, varied(*ONE_X.split("@"), input_convention="rgb-mean-std"), test_detectors_1x.check_caffe_pixels,
+    ),
+    "1.x's Mask R-CNN with the warm-up of 0.x": (
+        FPN_1X, varied(*FPN_1X.split("@"), warmup_iterations=1000), test_detectors_1x.check_warmup,
     ),
     "MoCo's detector with difficult objects left out": (
         MOCO, varied(*MOCO.split("@"), difficult_in_training="ignored"), test_voc0712_faster_rcnn_moco.check_objects,
