@@ -18,6 +18,7 @@ from benchmarks.protocol import Field, Variant
 
 CONFIG = "mmselfsup 0.x configs/benchmarks/classification/imagenet/resnet50_mhead_linear-8xb32-steplr-90e_in1k.py"
 PIPELINE = "mmselfsup 0.x configs/benchmarks/classification/_base_/datasets/imagenet.py"
+LIGHTING = "mmselfsup 0.x mmselfsup/datasets/pipelines/transforms.py: added to pixels in [0, 1], not clipped"
 PCA = "Krizhevsky et al. 2012, as in fb.resnet.torch datasets/imagenet.lua and mmselfsup 0.x pipelines"
 
 
@@ -47,7 +48,7 @@ class ImagenetMhead(MultiHeadEvaluation):
         "contrast": Field(0.4, PIPELINE),
         "saturation": Field(0.4, PIPELINE),
         "hue": Field(0.0, PIPELINE),
-        "lighting_std": Field(0.1, PIPELINE),
+        "lighting_std": Field(0.1, f"{PIPELINE}; {LIGHTING}"),
         "lighting_eigenvalues": Field((0.2175, 0.0188, 0.0045), PCA),
         "lighting_eigenvectors": Field(
             ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203)), PCA

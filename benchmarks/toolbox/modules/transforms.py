@@ -37,7 +37,8 @@ class PCALighting:
     """Lighting noise along the principal components of ImageNet's colours (Krizhevsky et al. 2012, section 4.1).
 
     With pixels in [0, 1] it adds ``sum_i eigenvectors[:, i] * alpha_i * eigenvalues[i]``, alpha ~ N(0, std), to every
-    pixel; nothing is clipped, so that nothing can wrap around. mmpretrain's ``Lighting`` casts back to 8 bits.
+    pixel; nothing is clipped (mmselfsup 0.x ``mmselfsup/datasets/pipelines/transforms.py``), so that nothing can wrap
+    around. mmpretrain's ``Lighting`` casts back to 8 bits.
 
     Args:
         eigenvalues: Three, for pixels in [0, 1].

@@ -112,6 +112,15 @@ class RoundedForMutation:
         return results
 
 
+@TRANSFORMS.register_module()
+class ClippedForMutation:
+    """Float pixels between 0 and 255."""
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        results["img"] = results["img"].clip(0, 255)
+        return results
+
+
 def lighting_first(steps: Any) -> None:
     """Lighting before jitter."""
     jitter = next(step for step in steps if step["type"].endswith("ColorJitter"))
@@ -119,6 +128,12 @@ def lighting_first(steps: Any) -> None:
     to_pil, to_numpy = {"type": "NumpyToPIL", "to_rgb": True}, {"type": "PILToNumpy", "to_bgr": True}
     assert steps[-2]["type"] == "PCALighting"
     steps[-1:-1] = [{"type": "RoundedForMutation"}, to_pil, jitter, to_numpy]
+
+
+def clipped_lighting(steps: Any) -> None:
+    """Lighting that stays in the range of 8 bits."""
+    assert steps[-2]["type"] == "PCALighting"
+    steps.insert(-1, {"type": "ClippedForMutation"})
 
 
 def bicubic(steps: Any) -> None:
@@ -180,6 +195,10 @@ BUILT: dict[str, tuple[str, Spoil, Check]] = {
     ),
     "lighting of a tenth the deviation": (
         "imagenet_mhead", field("imagenet_mhead", lighting_std=0.01), test_imagenet_mhead.check_training_pixels,
+    ),
+    "clipped lighting": (
+        "imagenet_mhead", edited(frozen, "training_pipeline", clipped_lighting),
+        test_imagenet_mhead.check_training_pixels,
     ),
     "bicubic training crops": (
         "imagenet_mhead", edited(frozen, "training_pipeline", bicubic), test_imagenet_mhead.check_training_pixels,
