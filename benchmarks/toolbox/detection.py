@@ -332,13 +332,7 @@ def _use_proposals(model: dict[str, Any], protocol: Protocol) -> None:
 
 def _use_schedule(config: dict[str, Any], context: JobContext, by_epoch: bool, checkpoint_every: int) -> None:
     protocol = context.protocol
-    optimizer = {
-        "type": protocol["optimizer"],
-        "lr": protocol["learning_rate"],
-        "momentum": protocol["momentum"],
-        "weight_decay": protocol["weight_decay"],
-    }
-    use_trained_numerics(config, optimizer, context.numerics, context.device)
+    use_trained_numerics(config, context)
     if "norm_weight_decay" in protocol.fields:
         share = protocol["norm_weight_decay"] / protocol["weight_decay"] if protocol["weight_decay"] else 0.0
         config["optim_wrapper"]["paramwise_cfg"] = {"norm_decay_mult": share}

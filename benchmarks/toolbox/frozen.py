@@ -17,6 +17,7 @@ from benchmarks.toolbox.config import (
     evaluation_loader,
     network_numerics,
     normalisation,
+    optimizer_config,
     refuse_weights,
     shipped_config,
     training_loader,
@@ -183,10 +184,11 @@ def _head(protocol: Protocol, classes: int) -> dict[str, Any]:
     weights = _first_weights(protocol)
     if "layers" not in protocol.fields:
         return {"type": "AverageHead", "classes": classes, "init_cfg": weights}
+    average = {"average_heads": list(protocol["average_heads"])} if "average_heads" in protocol.fields else {}
     return {
         "type": "MultiHead",
+        **average,
         "features": list(protocol["layers"]),
-        "average_heads": list(protocol.values().get("average_heads", ())),
         "classes": classes,
         "pooling": protocol["pooling"],
         "norm": {
@@ -200,16 +202,7 @@ def _head(protocol: Protocol, classes: int) -> dict[str, Any]:
 
 
 def _schedule(config: dict[str, Any], protocol: Protocol) -> None:
-    optimizer = {
-        "type": protocol["optimizer"],
-        "lr": protocol["learning_rate"],
-        "momentum": protocol["momentum"],
-        "weight_decay": protocol["weight_decay"],
-        "nesterov": protocol["nesterov"],
-    }
-    if protocol["optimizer"] == "LARS":
-        optimizer["eta"] = protocol["lars_coefficient"]
-    config["optim_wrapper"] = {"type": "OptimWrapper", "optimizer": optimizer}
+    config["optim_wrapper"] = {"type": "OptimWrapper", "optimizer": optimizer_config(protocol)}
     if protocol.fields.get("head_norm_affine") and protocol["head_norm_affine"]:
         # VISSL leaves what its norms learn out of weight decay; without affine parameters there is nothing to decay.
         config["optim_wrapper"]["paramwise_cfg"] = {"norm_decay_mult": 0.0}

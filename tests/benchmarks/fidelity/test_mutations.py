@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from mmengine.registry import TRANSFORMS
-from torchvision import transforms
 
-from benchmarks.catalogue import find_benchmark
-from benchmarks.probes import svm
-from benchmarks.protocol import Field
 from benchmarks.toolbox import detection, frozen, segmentation
 from tests.benchmarks.fidelity import (
     detectors,
@@ -23,80 +18,17 @@ from tests.benchmarks.fidelity import (
     test_cityscapes_fcn,
     test_coco_mask_rcnn,
     test_detectors_1x,
-    test_imagenet_knn,
     test_imagenet_linear,
     test_imagenet_mhead,
     test_places205_mhead,
-    test_voc07_svm,
     test_voc0712_faster_rcnn,
     test_voc0712_faster_rcnn_moco,
 )
 from tests.benchmarks.fidelity.built import Built, built
 from tests.benchmarks.fidelity.checks import check_fitted_pixels, check_frozen, check_loaders
-from tests.benchmarks.fidelity.probes import check_pixels
+from tests.benchmarks.fidelity.spoiling import Spoil, edited, field, put, varied
 
-Spoil = Callable[[pytest.MonkeyPatch], None]
 Check = Callable[[Built], None]
-
-
-def field(name: str, **values: Any) -> Spoil:
-    """Other values in a benchmark's protocol."""
-
-    def spoil(patch: pytest.MonkeyPatch) -> None:
-        benchmark = type(find_benchmark(name))
-        other = {key: Field(value, "a mutation") for key, value in values.items()}
-        assert other.keys() <= benchmark.table.keys()
-        assert all(benchmark.table[key].value != item.value for key, item in other.items())
-        patch.setattr(benchmark, "table", {**benchmark.table, **other})
-
-    return spoil
-
-
-def varied(name: str, variant: str, **values: Any) -> Spoil:
-    """Other values in a variant."""
-
-    def spoil(patch: pytest.MonkeyPatch) -> None:
-        benchmark = type(find_benchmark(name))
-        published = benchmark.variants[variant]
-        added = {key: Field(value, "a mutation") for key, value in values.items() if key in published.added}
-        replaced = {key: value for key, value in values.items() if key not in added}
-        assert replaced.keys() <= published.values.keys()
-        other = dataclasses.replace(
-            published, values={**published.values, **replaced}, added={**published.added, **added}
-        )
-        patch.setattr(benchmark, "variants", {**benchmark.variants, variant: other})
-
-    return spoil
-
-
-def edited(module: Any, function: str, edit: Callable[[dict[str, Any]], None]) -> Spoil:
-    """A change of what a builder returns."""
-
-    def spoil(patch: pytest.MonkeyPatch) -> None:
-        original = getattr(module, function)
-
-        def changed(*args: Any, **options: Any) -> Any:
-            result = original(*args, **options)
-            edit(result)
-            return result
-
-        patch.setattr(module, function, changed)
-
-    return spoil
-
-
-def put(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
-    """Sets an entry of a nested config."""
-
-    def edit(made: dict[str, Any]) -> None:
-        *parents, last = path.split(".")
-        inner: Any = made
-        for part in parents:
-            inner = inner[int(part)] if part.isdigit() else inner[part]
-        assert inner.get(last, ...) != value
-        inner[last] = value
-
-    return edit
 
 
 def early_ramp(made: dict[str, Any]) -> None:
@@ -324,81 +256,3 @@ def test_a_wrong_value_is_seen(
     spoil(monkeypatch)
     with built(name, fidelity_root, tmp_path) as job, pytest.raises(AssertionError):
         check(job)
-
-
-def eleven_points(scores: Any, positive: Any) -> float:
-    """The AP of VOC2007's development kit."""
-    hits = np.asarray(positive)[np.argsort(-np.asarray(scores), kind="stable")]
-    precision, recall = np.cumsum(hits) / np.arange(1, len(hits) + 1), np.cumsum(hits) / hits.sum()
-    return float(np.mean([max([0.0, *precision[recall >= at]]) for at in np.linspace(0, 1, 11)]))
-
-
-def unstable(scores: Any, positive: Any) -> float:
-    """Ties in the order of falling index."""
-    return REAL_AP(np.asarray(scores)[::-1], np.asarray(positive)[::-1])
-
-
-REAL_AP = svm.average_precision
-
-
-@pytest.mark.parametrize("wrong", [eleven_points, unstable])
-def test_a_wrong_average_precision_is_seen(wrong: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(svm, "average_precision", wrong)
-    with pytest.raises(AssertionError):
-        test_voc07_svm.check_average_precision()
-
-
-@pytest.mark.parametrize(
-    ("values", "check"),
-    [
-        ({"low_shot_negatives_per_positive": 1}, test_voc07_svm.check_low_shot),
-        ({"low_shot_samples": 4}, test_voc07_svm.check_low_shot),
-        ({"positive_weight": 1.0}, test_voc07_svm.check_machines),
-        ({"costs": (1.0, 0.1, 0.01)}, test_voc07_svm.check_full),
-    ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
-)
-def test_a_wrong_value_of_the_svm_is_seen(
-    values: dict[str, Any], check: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    field("voc07_svm", **values)(monkeypatch)
-    run = test_voc07_svm.run_full_protocol(tmp_path)
-    with pytest.raises(AssertionError):
-        check(run)
-
-
-def test_difficult_images_that_are_left_out_of_training_are_seen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(svm, "signs", lambda labels: np.where(labels == 0, -1, 1).astype(np.int8))
-    run = test_voc07_svm.run_full_protocol(tmp_path)
-    with pytest.raises(AssertionError):
-        test_voc07_svm.check_full(run)
-
-
-def test_samples_that_take_difficult_images_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = svm.low_shot_rows
-    monkeypatch.setattr(test_voc07_svm, "low_shot_rows", lambda labels, *rest: real(np.maximum(labels, 0), *rest))
-    with pytest.raises(AssertionError):
-        test_voc07_svm.check_sampling()
-
-
-@pytest.mark.parametrize("values", [{"temperature": 0.1}, {"k": (10, 20, 100)}])
-def test_a_wrong_value_of_knn_is_seen(values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    field("imagenet_knn", **values)(monkeypatch)
-    run = test_imagenet_knn.run_full_protocol(tmp_path)
-    with pytest.raises(AssertionError):
-        test_imagenet_knn.check_votes(run)
-
-
-def test_a_crop_instead_of_the_squash_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    benchmark = type(find_benchmark("voc07_svm"))
-    real = benchmark.feature_request
-
-    def cropped(self: Any, protocol: Any) -> Any:
-        request = real(self, protocol)
-        return dataclasses.replace(request, pixels=dataclasses.replace(request.pixels, squash=None, crop=224))
-
-    monkeypatch.setattr(benchmark, "feature_request", cropped)
-    with pytest.raises(AssertionError):
-        check_pixels("voc07_svm", tmp_path, transforms.Resize((224, 224)))
