@@ -29,17 +29,20 @@ if TYPE_CHECKING:
 class FittedPixels:
     """From an image file to the pixels of a detector or segmentor: fitted into a rectangle, aspect ratio kept.
 
-    Decoding and resizing are OpenCV's (bilinear, no antialiasing), as mmdetection's and mmsegmentation's.
+    Decoding is OpenCV's; so is resizing (bilinear, no antialiasing) in mmdetection and mmsegmentation, while detectron2
+    resizes with PIL.
 
     Args:
         long_edge: The long edge is at most so long, in pixels.
         short_edge: And the short edge so long.
         multiple: Height and width are padded with zeros, after normalisation, to a multiple of it.
+        resize: ``cv2`` or ``pillow``.
     """
 
     long_edge: int
     short_edge: int
     multiple: int = 1
+    resize: str = "cv2"
 
 
 Pixels = PixelPipeline | FittedPixels
@@ -123,10 +126,13 @@ def _cropped(image: npt.NDArray[np.uint8], pixels: PixelPipeline) -> npt.NDArray
 
 def _fitted(image: npt.NDArray[np.uint8], pixels: FittedPixels) -> npt.NDArray[np.uint8]:
     import cv2
+    from PIL import Image
 
     height, width = image.shape[:2]
     factor = min(pixels.long_edge / max(height, width), pixels.short_edge / min(height, width))
     size = (int(width * factor + 0.5), int(height * factor + 0.5))
+    if pixels.resize == "pillow":
+        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR), dtype=np.uint8)
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 

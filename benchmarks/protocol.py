@@ -132,7 +132,8 @@ class Protocol:
         """
         kept = {field: value for field, value in self.fields.items() if field not in variant.removed}
         replaced = dataclasses.replace(self, fields=kept).replace(variant.values, variant.source, name=name)
-        return dataclasses.replace(replaced, fields={**replaced.fields, **variant.added})
+        sourced = {field: Field(replaced[field], source) for field, source in variant.sources.items()}
+        return dataclasses.replace(replaced, fields={**replaced.fields, **sourced, **variant.added})
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, with sources, for a job's ``spec.json``."""
@@ -160,12 +161,14 @@ class Variant:
         values: Fields that it replaces.
         added: Fields that only it has.
         removed: Fields that it does without.
+        sources: Where a value comes from by field, if not from ``source``.
     """
 
     source: str
     values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     added: Mapping[str, Field] = dataclasses.field(default_factory=dict)
     removed: tuple[str, ...] = ()
+    sources: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def contradiction(protocol: Protocol, what: str, field: str, mend: str) -> HarnessError:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from benchmarks.classification.linear_evaluation import (
+    PUBLISHED_INIT,
     RANDOM_RESIZED_CROP,
     SMOKE,
+    VISSL_INIT,
     MultiHeadEvaluation,
     multi_head_fields,
     pixel_fields,
@@ -16,12 +18,13 @@ from benchmarks.protocol import Field, Variant
 
 CONFIG = "mmselfsup 0.x configs/benchmarks/classification/imagenet/resnet50_mhead_linear-8xb32-steplr-90e_in1k.py"
 PIPELINE = "mmselfsup 0.x configs/benchmarks/classification/_base_/datasets/imagenet.py"
+LIGHTING = "mmselfsup 0.x mmselfsup/datasets/pipelines/transforms.py: added to pixels in [0, 1], not clipped"
 PCA = "Krizhevsky et al. 2012, as in fb.resnet.torch datasets/imagenet.lua and mmselfsup 0.x pipelines"
 
 
 VISSL = (
-    "vissl configs/config/benchmark/linear_image_classification/imagenet1k/eval_resnet_8gpu_transfer_in1k_linear.yaml, "
-    "the heads of the five maps; its norms are left out of weight decay"
+    "vissl configs/config/benchmark/linear_image_classification/imagenet1k/eval_resnet_8gpu_transfer_in1k_linear.yaml; "
+    "its norms are left out of weight decay"
 )
 _LIGHTING = ("lighting_std", "lighting_eigenvalues", "lighting_eigenvectors")
 
@@ -45,7 +48,7 @@ class ImagenetMhead(MultiHeadEvaluation):
         "contrast": Field(0.4, PIPELINE),
         "saturation": Field(0.4, PIPELINE),
         "hue": Field(0.0, PIPELINE),
-        "lighting_std": Field(0.1, PIPELINE),
+        "lighting_std": Field(0.1, f"{PIPELINE}; {LIGHTING}"),
         "lighting_eigenvalues": Field((0.2175, 0.0188, 0.0045), PCA),
         "lighting_eigenvectors": Field(
             ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203)), PCA
@@ -56,6 +59,12 @@ class ImagenetMhead(MultiHeadEvaluation):
         "vissl": Variant(
             VISSL,
             {"epochs": 28, "milestones": (8, 16, 24), "weight_decay": 5e-4, "head_norm_affine": True},
-            removed=("brightness", "contrast", "saturation", "hue", *_LIGHTING),
+            {
+                **VISSL_INIT,
+                "average_heads": Field(
+                    ("res5avg_bn", "res5avg"), f"{VISSL}: eval_mlp and mlp on the average of the last map"
+                ),
+            },
+            ("brightness", "contrast", "saturation", "hue", *_LIGHTING, *PUBLISHED_INIT),
         )
     }

@@ -1,14 +1,18 @@
-"""What the linear evaluations share: training classifiers on a frozen backbone, and the last epoch's accuracies."""
+"""What the linear evaluations share: classifiers on a frozen backbone, and the facts of their protocols."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from benchmarks.base import SMOKE_RESOURCES, Batch, Benchmark, JobContext, Outcome, Resources
+from benchmarks.base import Batch, JobContext
 from benchmarks.protocol import Field, Protocol
+from benchmarks.trained import TrainedBenchmark
 from results.record import Column, MetricValue
+
+if TYPE_CHECKING:
+    from benchmarks.proof import Pixels
 
 HEAD = "mmselfsup 0.x mmselfsup/models/heads/multi_cls_head.py"
 POOLING = "mmselfsup 0.x mmselfsup/models/utils/multi_pooling.py, pool type specified"
@@ -16,23 +20,16 @@ TORCHVISION = "torchvision transforms.RandomResizedCrop, its defaults"
 DECODER = "mmselfsup 0.x mmselfsup/datasets/data_sources/base.py"
 
 
-class LinearEvaluation(Benchmark):
+class LinearEvaluation(TrainedBenchmark):
     """A benchmark that trains linear classifiers on a frozen backbone."""
 
     group: ClassVar[str] = "classification"
-    random: ClassVar[bool] = True
-    hours: ClassVar[float]
-    """Rough hours of the full protocol on one GPU that four workers feed."""
+    length: ClassVar[str] = "epochs"
+    frozen: ClassVar[bool] = True
 
     @abstractmethod
     def evaluated(self, protocol: Protocol) -> Mapping[str, str]:
         """The evaluator's name of every metric."""
-
-    def resources(self, protocol: Protocol) -> Resources:
-        """One GPU; hours grow with the epochs."""
-        if protocol.profile == "smoke":
-            return SMOKE_RESOURCES
-        return Resources(gpus=1, hours=self.hours * protocol["epochs"] / self.table["epochs"].value)
 
     def check(self, protocol: Protocol) -> None:
         """Refuses batches, pixels, layers and words that the config could not follow."""
@@ -45,64 +42,42 @@ class LinearEvaluation(Benchmark):
         trained_norm = "head_norm" in protocol.fields
         return Batch(effective=protocol["batch_size"], batch_norm=protocol["batch_size"] if trained_norm else None)
 
-    def details(self, protocol: Protocol, metrics: Mapping[str, float]) -> Mapping[str, Any]:
-        """What else follows from the last evaluation."""
-        return {}
-
     def built_config(self, context: JobContext) -> Mapping[str, Any]:
         """Of the classifiers on the frozen backbone."""
         from benchmarks.toolbox.frozen import frozen_config
 
         return frozen_config(context, self.data)
 
-    def run(self, context: JobContext) -> Outcome:
-        """Trains the classifiers and takes the accuracies after the last epoch.
-
-        Raises:
-            HarnessError: A proof failed; an image, a list or the protocol is bad; the disk is full.
-        """
-        from benchmarks.toolbox.config import AUTOCAST, config_digest
+    def pixels(self, protocol: Protocol) -> Pixels:
+        """A centre crop."""
         from benchmarks.toolbox.frozen import evaluation_pixels
-        from benchmarks.toolbox.runner import train
 
-        protocol = context.protocol
-        config = self.built_config(context)
-        training = train(config, context, evaluation_pixels(protocol), frozen=True)
-        last = training.last(protocol["epochs"])
-        names = self.evaluated(protocol)
-        return Outcome(
-            metrics={metric: MetricValue(last[name]) for metric, name in names.items()},
-            details={
-                **self.details(protocol, last),
-                "autocast": AUTOCAST.get((context.numerics.precision, context.device), "none"),
-                "resumed_from_epoch": training.resumed_from,
-            },
-            curves={
-                "epochs": [epoch for epoch, _ in training.evaluations],
-                **{metric: [found[name] for _, found in training.evaluations] for metric, name in names.items()},
-            },
-            config_digest=config_digest(config),
-        )
+        return evaluation_pixels(protocol)
+
+    def metrics(self, protocol: Protocol, evaluation: Mapping[str, float]) -> dict[str, MetricValue]:
+        """Accuracies in percent."""
+        return {metric: MetricValue(evaluation[name]) for metric, name in self.evaluated(protocol).items()}
 
 
 class MultiHeadEvaluation(LinearEvaluation):
     """Feature1 to Feature5: a classifier on each of five feature maps, as mmselfsup 0.x measured them."""
 
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:
-        """Top-1 of every layer in the main table; top-5 in one that pages do not show."""
-        layers = protocol["layers"]
+        """Top-1 of every layer, and of VISSL's heads on the average, in the main table; top-5 in a hidden one."""
+        heads = protocol.values().get("average_heads", ())
+        titles = {**{layer: layer.capitalize() for layer in protocol["layers"]}, **{head: head for head in heads}}
         return (
-            *(Column(layer, layer.capitalize(), 2) for layer in layers),
-            *(Column(f"{layer}_top5", f"{layer.capitalize()} top-5", 2, "hidden") for layer in layers),
+            *(Column(name, title, 2) for name, title in titles.items()),
+            *(Column(f"{name}_top5", f"{title} top-5", 2, "hidden") for name, title in titles.items()),
         )
 
     def evaluated(self, protocol: Protocol) -> Mapping[str, str]:
         """Metrics bear the evaluator's names."""
         return {column.metric: column.metric for column in self.columns(protocol)}
 
-    def details(self, protocol: Protocol, metrics: Mapping[str, float]) -> Mapping[str, Any]:
+    def details(self, protocol: Protocol, evaluation: Mapping[str, float]) -> Mapping[str, Any]:
         """The layer with the highest top-1."""
-        return {"best_layer": max(protocol["layers"], key=lambda layer: metrics[layer])}
+        return {"best_layer": max(protocol["layers"], key=lambda layer: evaluation[layer])}
 
 
 def multi_head_fields(config: str) -> dict[str, Field]:
@@ -155,6 +130,16 @@ RANDOM_RESIZED_CROP = {
     "crop_aspect": Field((3 / 4, 4 / 3), TORCHVISION),
 }
 """Fields of random resized crops."""
+
+PUBLISHED_INIT = ("init_std", "init_bias")
+"""Fields of how mmselfsup draws the first weights of a classifier."""
+
+VISSL_INIT = {
+    "init": Field(
+        "torch", "vissl models/heads/mlp.py: what torch draws, times MODEL.HEAD.PARAMS_MULTIPLIER, which is 1"
+    )
+}
+"""What VISSL has in their place."""
 
 SMOKE = {
     "batch_size": 32,

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from benchmarks.classification.linear_evaluation import (
+    PUBLISHED_INIT,
     RANDOM_RESIZED_CROP,
     SMOKE,
+    VISSL_INIT,
     MultiHeadEvaluation,
     multi_head_fields,
     pixel_fields,
@@ -19,7 +21,7 @@ CONFIG = "mmselfsup 0.x configs/benchmarks/classification/places205/resnet50_mhe
 
 VISSL = (
     "vissl configs/config/benchmark/linear_image_classification/places205/"
-    "eval_resnet_8gpu_transfer_places205_linear.yaml, the heads of the five maps; "
+    "eval_resnet_8gpu_transfer_places205_linear.yaml; "
     "its norms are left out of weight decay"
 )
 
@@ -51,7 +53,7 @@ class Places205Mhead(MultiHeadEvaluation):
         "vissl": Variant(
             VISSL,
             {"epochs": 14, "milestones": (4, 8, 12), "weight_decay": 5e-4, "head_norm_affine": True},
-            RANDOM_RESIZED_CROP,
-            ("training_center_crop",),
+            {**RANDOM_RESIZED_CROP, **VISSL_INIT},
+            ("training_center_crop", *PUBLISHED_INIT),
         )
     }

@@ -43,6 +43,8 @@ class Report:
         missing_count: How many there are.
         broken: The first faults, each ``file: what is wrong with it``.
         broken_count: How many there are.
+        unlisted: The first images that lie there and that no list names, each with the lists that could.
+        unlisted_count: How many there are.
         images: How many image files are listed.
         short_edges: Smallest and largest short edge of the images, in pixels; None where none was opened.
         decoded: Whether images were decoded.
@@ -57,13 +59,15 @@ class Report:
     missing_count: int
     broken: tuple[str, ...]
     broken_count: int
+    unlisted: tuple[str, ...]
+    unlisted_count: int
     images: int
     short_edges: tuple[int, int] | None
     decoded: bool
 
     @property
     def sound(self) -> bool:
-        """Whether every file is there and none is broken; counts do not matter."""
+        """Whether every file is there and none is broken; counts, and images that no list names, do not matter."""
         return not self.missing_count and not self.broken_count
 
     def to_dict(self) -> dict[str, Any]:
@@ -119,8 +123,9 @@ def check(name: str, root: Path, decode: bool, progress: Progress = lambda done,
     work = _Work(root, data.where, listed, decode, missing, broken, progress)
     sizes = work.look_at_images()
     work.look_at_annotations(classes, sizes, voc=name.startswith("voc"))
+    unlisted = _Found()
     if name in _ALL_LISTED and len(listed) == len(data.where):
-        work.look_for_unlisted()
+        work.look_for_unlisted(unlisted)
     edges = [min(size) for size in sizes.values()]
     known = {what: counts.get(what, count) for what, count in data.official.items()}
     return Report(
@@ -133,6 +138,8 @@ def check(name: str, root: Path, decode: bool, progress: Progress = lambda done,
         len(missing.seen),
         tuple(broken.named),
         len(broken.seen),
+        tuple(unlisted.named),
+        len(unlisted.seen),
         len(work.images),
         (min(edges), max(edges)) if edges else None,
         decode,
@@ -297,7 +304,7 @@ class _Work:
                 for fault in wrong or ():
                     self.broken.add(f"{path}: {fault}")
 
-    def look_for_unlisted(self) -> None:
+    def look_for_unlisted(self, unlisted: _Found) -> None:
         """Images that lie in a folder and that no list names."""
         listings: dict[str, list[str]] = {}
         for place in self.where.values():
@@ -305,7 +312,7 @@ class _Work:
         for folder, lists_of_it in listings.items():
             for path in _images_below(self.root, folder):
                 if path not in self.images:
-                    self.broken.add(f"{' and '.join(lists_of_it)}: no entry for {path}, which lies there")
+                    unlisted.add(f"{' and '.join(lists_of_it)}: no entry for {path}, which lies there")
 
 
 def _images_below(root: Path, folder: str) -> Iterator[str]:

@@ -16,6 +16,21 @@ TOOLBOX = "mmdetection 2.x configs/_base_/models/mask_rcnn_r50_fpn.py and datase
 
 C4 = "mmselfsup 0.x configs/benchmarks/mmdetection/coco/mask_rcnn_r50_c4_mstrain_1x_coco.py"
 
+C4_VALUES = {
+    "anchor_scales": (2, 4, 8, 16, 32),
+    "anchor_strides": (16,),
+    "rpn_allowed_border": 0,
+    "train_proposals_before_nms": 12_000,
+    "train_proposals": 2000,
+    "test_proposals_before_nms": 6000,
+    "roi_match_low_quality": False,
+    "mask_head_convolutions": 0,
+    "mask_size": 14,
+}
+EXTRA_NORM = {"extra_norm": Field(True, f"{C4}: ResLayerExtraNorm, one SyncBN after layer4 in the head of the regions")}
+BOX_HEAD = ("box_head_channels", "box_head_outputs")
+"""How Mask R-CNN on the C4 feature map differs: other values, what only it has, and what it does without."""
+
 METRICS = {
     "bbox_mAP": ("coco/bbox_mAP", "mAP(Box)"),
     "bbox_AP50": ("coco/bbox_mAP_50", "AP50(Box)"),
@@ -36,7 +51,6 @@ class CocoMaskRcnn(Detector):
     version: ClassVar[int] = 1
     length: ClassVar[str] = "epochs"
     hours: ClassVar[float] = 80
-    evaluated: ClassVar[Mapping[str, str]] = {metric: name for metric, (name, _) in METRICS.items()}
     table: ClassVar[Mapping[str, Field]] = {
         **detector_fields(CONFIG, TOOLBOX),
         "classes": Field(80, "Lin et al. 2014, COCO"),
@@ -65,27 +79,22 @@ class CocoMaskRcnn(Detector):
             "mmselfsup 1.x configs/benchmarks/mmdetection/coco/mask-rcnn_r50_fpn_ms-1x_coco.py, as it resolves",
             {"warmup_iterations": 500},
         ),
-        "c4": Variant(
-            C4,
-            {
-                "anchor_scales": (2, 4, 8, 16, 32),
-                "anchor_strides": (16,),
-                "rpn_allowed_border": 0,
-                "train_proposals_before_nms": 12_000,
-                "train_proposals": 2000,
-                "test_proposals_before_nms": 6000,
-                "roi_match_low_quality": False,
-                "mask_head_convolutions": 0,
-                "mask_size": 14,
-            },
-            {"extra_norm": Field(True, f"{C4}: ResLayerExtraNorm, one SyncBN after layer4 in the head of the regions")},
-            ("box_head_channels", "box_head_outputs"),
+        "c4": Variant(C4, C4_VALUES, EXTRA_NORM, BOX_HEAD),
+        "c4-1x": Variant(
+            "mmselfsup 1.x configs/benchmarks/mmdetection/coco/mask-rcnn_r50-c4_ms-1x_coco.py, as it resolves",
+            {**C4_VALUES, "warmup_iterations": 500},
+            EXTRA_NORM,
+            BOX_HEAD,
         ),
     }
 
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:
         """Boxes first, then masks."""
         return tuple(Column(metric, title, 1) for metric, (_, title) in METRICS.items())
+
+    def evaluated(self, protocol: Protocol) -> Mapping[str, str]:
+        """Of pycocotools, which mmdetection rounds to three decimals."""
+        return {metric: name for metric, (name, _) in METRICS.items()}
 
     def classes(self, context: JobContext) -> Sequence[str]:
         """The categories, in the order of their ids."""

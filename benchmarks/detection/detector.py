@@ -1,30 +1,31 @@
-"""What the detectors share: the facts of their protocols, training on the whole backbone, and the last evaluation."""
+"""What the detectors share: the facts of their protocols, and what their evaluations say."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from benchmarks.base import SMOKE_RESOURCES, Batch, Benchmark, JobContext, Outcome, Resources
+from benchmarks.base import JobContext
 from benchmarks.protocol import Field, Protocol
+from benchmarks.trained import TrainedBenchmark
 from results.record import MetricValue
+
+if TYPE_CHECKING:
+    from benchmarks.proof import Pixels
 
 FOUND = "detections"
 """The evaluator's name of how many objects were found."""
 
 
-class Detector(Benchmark):
-    """A detector that is trained as a whole, backbone included, and evaluated after the last step."""
+class Detector(TrainedBenchmark):
+    """A detector that is trained as a whole, backbone included."""
 
     group: ClassVar[str] = "detection"
-    random: ClassVar[bool] = True
-    length: ClassVar[str]
-    """Field that says how long it is trained: ``iterations`` or ``epochs``."""
-    hours: ClassVar[float]
-    """Rough hours of the full protocol on one GPU that holds the whole batch."""
-    evaluated: ClassVar[Mapping[str, str]]
-    """The evaluator's name of every metric, a fraction."""
+
+    @abstractmethod
+    def evaluated(self, protocol: Protocol) -> Mapping[str, str]:
+        """The evaluator's name of every metric, a fraction."""
 
     @abstractmethod
     def classes(self, context: JobContext) -> Sequence[str]:
@@ -42,11 +43,9 @@ class Detector(Benchmark):
         """With numbers for the names of the classes, which only the data tells."""
         return self.config(context, [str(number) for number in range(context.data.counts["classes"])])
 
-    def resources(self, protocol: Protocol) -> Resources:
-        """One GPU; hours grow with the length of training."""
-        if protocol.profile == "smoke":
-            return SMOKE_RESOURCES
-        return Resources(gpus=1, hours=self.hours * protocol[self.length] / self.table[self.length].value)
+    def job_config(self, context: JobContext) -> Mapping[str, Any]:
+        """With the names."""
+        return self.config(context, self.classes(context))
 
     def check(self, protocol: Protocol) -> None:
         """Refuses batches, pixels and words that the config could not follow."""
@@ -54,40 +53,25 @@ class Detector(Benchmark):
 
         check(protocol)
 
-    def batch(self, protocol: Protocol) -> Batch:
-        """One process sees the whole batch, and so do its norms."""
-        return Batch(effective=protocol["batch_size"], batch_norm=protocol["batch_size"])
-
-    def run(self, context: JobContext) -> Outcome:
-        """Trains the detector and takes the average precision after the last step.
-
-        Raises:
-            HarnessError: A proof failed; an image, a list or the protocol is bad; the disk is full.
-        """
-        from benchmarks.toolbox.config import AUTOCAST, config_digest
+    def pixels(self, protocol: Protocol) -> Pixels:
+        """Fitted into a rectangle."""
         from benchmarks.toolbox.detection import evaluation_pixels
-        from benchmarks.toolbox.runner import train
 
-        protocol = context.protocol
-        config = self.config(context, self.classes(context))
-        training = train(config, context, evaluation_pixels(protocol), frozen=False)
-        last = training.last(protocol[self.length])
-        return Outcome(
-            metrics={metric: average_precision(last, name) for metric, name in self.evaluated.items()},
-            details={
-                "detections": int(last[FOUND]),
-                "autocast": AUTOCAST.get((context.numerics.precision, context.device), "none"),
-                f"resumed_from_{self.length.removesuffix('s')}": training.resumed_from,
-            },
-            curves={
-                self.length: [when for when, _ in training.evaluations],
-                **{
-                    metric: [average_precision(found, name).value for _, found in training.evaluations]
-                    for metric, name in self.evaluated.items()
-                },
-            },
-            config_digest=config_digest(config),
-        )
+        return evaluation_pixels(protocol)
+
+    def fed(self, context: JobContext) -> JobContext:
+        """By the protocol's own convention where it has one."""
+        from benchmarks.toolbox.detection import fed
+
+        return fed(context)
+
+    def metrics(self, protocol: Protocol, evaluation: Mapping[str, float]) -> dict[str, MetricValue]:
+        """Average precisions in percent."""
+        return {metric: average_precision(evaluation, name) for metric, name in self.evaluated(protocol).items()}
+
+    def details(self, protocol: Protocol, evaluation: Mapping[str, float]) -> Mapping[str, Any]:
+        """How many objects were found."""
+        return {"detections": int(evaluation[FOUND])}
 
 
 def average_precision(metrics: Mapping[str, float], name: str) -> MetricValue:
@@ -140,6 +124,7 @@ def detector_fields(config: str, toolbox: str) -> dict[str, Field]:
         "batch_size_per_rank": Field(2, config),
         "workers": Field(2, toolbox),
         "decoder": Field("cv2", toolbox),
+        "resize": Field("cv2", toolbox),
         "long_edge": Field(1333, config),
         "test_short_edge": Field(800, config),
         "smallest_image": Field(32, f"{toolbox}: smaller images and those without objects are left out of training"),

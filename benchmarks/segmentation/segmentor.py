@@ -1,24 +1,27 @@
-"""What the segmentors share: the facts of their protocols, training on the whole backbone, and the last evaluation."""
+"""What the segmentors share: the facts of their protocols, and what their evaluations say."""
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from benchmarks.base import SMOKE_RESOURCES, Batch, Benchmark, JobContext, Outcome, Resources
+from benchmarks.base import JobContext
 from benchmarks.protocol import Field, Protocol
+from benchmarks.trained import TrainedBenchmark
 from results.record import Column, MetricValue
 
+if TYPE_CHECKING:
+    from benchmarks.proof import Pixels
 
-class Segmentor(Benchmark):
-    """An FCN on a dilated ResNet-50 that is trained as a whole and evaluated after the last iteration."""
+
+class Segmentor(TrainedBenchmark):
+    """An FCN on a dilated ResNet-50 that is trained as a whole."""
 
     group: ClassVar[str] = "segmentation"
-    random: ClassVar[bool] = True
-    hours: ClassVar[float]
-    """Rough hours of the full protocol on one GPU that holds the whole batch."""
+    length: ClassVar[str] = "iterations"
+    dilated: ClassVar[bool] = True
 
     @abstractmethod
     def config(self, context: JobContext) -> dict[str, Any]:
@@ -32,52 +35,24 @@ class Segmentor(Benchmark):
         """The mean over classes alone."""
         return (Column("mIoU", "mIOU", 2),)
 
-    def resources(self, protocol: Protocol) -> Resources:
-        """One GPU; hours grow with the iterations."""
-        if protocol.profile == "smoke":
-            return SMOKE_RESOURCES
-        return Resources(gpus=1, hours=self.hours * protocol["iterations"] / self.table["iterations"].value)
-
     def check(self, protocol: Protocol) -> None:
         """Refuses batches, pixels and words that the config could not follow."""
         from benchmarks.toolbox.segmentation import check
 
         check(protocol)
 
-    def batch(self, protocol: Protocol) -> Batch:
-        """One process sees the whole batch, and so do its norms."""
-        return Batch(effective=protocol["batch_size"], batch_norm=protocol["batch_size"])
-
-    def run(self, context: JobContext) -> Outcome:
-        """Trains the segmentor and takes the mIoU after the last iteration.
-
-        Raises:
-            HarnessError: A proof failed; an image, a list or the protocol is bad; the disk is full.
-        """
-        from benchmarks.toolbox.config import AUTOCAST, config_digest
-        from benchmarks.toolbox.runner import train
+    def pixels(self, protocol: Protocol) -> Pixels:
+        """Fitted into a rectangle."""
         from benchmarks.toolbox.segmentation import evaluation_pixels
 
-        protocol = context.protocol
-        config = self.config(context)
-        training = train(config, context, evaluation_pixels(protocol), frozen=False, dilated=True)
-        last = training.last(protocol["iterations"])["mIoU"]
-        return Outcome(
-            metrics={"mIoU": MetricValue(last) if math.isfinite(last) else _nothing_labelled()},
-            details={
-                "autocast": AUTOCAST.get((context.numerics.precision, context.device), "none"),
-                "resumed_from_iteration": training.resumed_from,
-            },
-            curves={
-                "iterations": [when for when, _ in training.evaluations],
-                "mIoU": [found["mIoU"] for _, found in training.evaluations],
-            },
-            config_digest=config_digest(config),
-        )
+        return evaluation_pixels(protocol)
 
-
-def _nothing_labelled() -> MetricValue:
-    return MetricValue(None, note="no pixel of the test images has a label")
+    def metrics(self, protocol: Protocol, evaluation: Mapping[str, float]) -> dict[str, MetricValue]:
+        """The mIoU in percent."""
+        value = evaluation["mIoU"]
+        if not math.isfinite(value):
+            return {"mIoU": MetricValue(None, note="no pixel of the test images has a label")}
+        return {"mIoU": MetricValue(value)}
 
 
 def segmentor_fields(config: str, toolbox: str) -> dict[str, Field]:

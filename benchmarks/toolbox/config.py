@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.base import PRECISIONS, Numerics
+from benchmarks.base import PRECISIONS, Numerics, TrainingContext
 from benchmarks.input_convention import InputConvention
 from benchmarks.protocol import Protocol
 from results.errors import HarnessError
@@ -29,6 +29,16 @@ LOCAL_KEYS = frozenset(
     {"work_dir", "experiment_name", "data_root", "root", "ann_file", "seed", "device", "load_from", "resume", "session"}
 )
 """Keys that say where and which time a config runs, not what it is; its digest leaves them out."""
+
+SGD_ARGUMENTS = {
+    "lr": "learning_rate",
+    "momentum": "momentum",
+    "weight_decay": "weight_decay",
+    "nesterov": "nesterov",
+    "dampening": "dampening",
+}
+LARS_ARGUMENTS = {"eta": "lars_coefficient", "eps": "lars_epsilon"}
+"""Arguments of the optimisers, and the fields that they come from; LARS takes SGD's too."""
 
 LOG_EVERY = 50
 """Iterations between two lines of the log."""
@@ -197,20 +207,26 @@ def use_hooks(config: dict[str, Any], by_epoch: bool, checkpoint_every: int, see
     ]
 
 
-def use_trained_numerics(config: dict[str, Any], optimizer: Mapping[str, Any], numerics: Numerics, device: str) -> None:
+def optimizer_config(protocol: Protocol) -> dict[str, Any]:
+    """The protocol's optimiser as mmengine builds it."""
+    arguments = {**SGD_ARGUMENTS, **(LARS_ARGUMENTS if protocol["optimizer"] == "LARS" else {})}
+    given = {name: protocol[field] for name, field in arguments.items() if field in protocol.fields}
+    return {"type": protocol["optimizer"], **given}
+
+
+def use_trained_numerics(config: dict[str, Any], context: TrainingContext) -> None:
     """Sets the optimiser and how a network that is trained as a whole is computed; it is evaluated in float32.
 
     Args:
         config: Changed in place.
-        optimizer: The toolbox's config of the optimiser.
-        numerics: Numerics of the job.
-        device: ``cpu`` or ``cuda``.
+        context: The job.
     """
+    numerics = context.numerics
     config["optim_wrapper"] = {
         "type": "AutocastOptimWrapper",
         "precision": numerics.precision,
-        "device": device,
-        "optimizer": dict(optimizer),
+        "device": context.device,
+        "optimizer": optimizer_config(context.protocol),
     }
     config["network"] = {"channels_last": numerics.channels_last, "compile": numerics.compile}
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.base import JobContext
+from benchmarks.input_convention import CONVENTIONS, input_convention
 from benchmarks.proof import FittedPixels
-from benchmarks.protocol import Protocol
+from benchmarks.protocol import Protocol, contradiction
 from benchmarks.toolbox.config import (
     evaluation_loader,
     normalisation,
@@ -28,9 +31,16 @@ CHOICES = {
     "optimizer": ("SGD",),
     "norm": ("SyncBN", "BN"),
     "decoder": ("cv2",),
+    "resize": ("cv2", "pillow"),
+    "difficult_in_training": ("ignored", "positive"),
+    "input_convention": tuple(CONVENTIONS),
     "average_precision": ("11points", "area"),
 }
 """Values that a field of text may have."""
+
+ALL_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+NEAR_CORNERS = ALL_CORNERS[:2]
+"""Corners of VOC's boxes that 1 is taken from, in mmdetection and in detectron2."""
 
 META = ("img_id", "img_path", "ori_shape", "img_shape", "scale_factor")
 
@@ -47,11 +57,31 @@ def check(protocol: Protocol) -> None:
     )
     protocol.require_ranks()
     protocol.require_choices(CHOICES)
+    if "precise_bn_iterations" in protocol.fields:
+        protocol.require_positive("precise_bn_iterations")
+    if "shifted_corners" in protocol.fields and protocol["shifted_corners"] not in (NEAR_CORNERS, ALL_CORNERS):
+        raise contradiction(
+            protocol,
+            f"shifted_corners cannot be {list(protocol['shifted_corners'])}",
+            "shifted_corners",
+            f"give it {json.dumps(ALL_CORNERS)} or {json.dumps(NEAR_CORNERS)}",
+        )
+    if "ious" in protocol.fields and not {0.5, 0.75} <= set(protocol["ious"]):
+        raise contradiction(protocol, "ious lacks 0.5 or 0.75", "ious", "name both: AP50 and AP75 are reported")
+
+
+def fed(context: JobContext) -> JobContext:
+    """The job with the input convention that its network is fed by: the backbone's, unless the protocol has its own."""
+    if "input_convention" not in context.protocol.fields:
+        return context
+    return dataclasses.replace(context, input=input_convention(context.protocol["input_convention"]))
 
 
 def evaluation_pixels(protocol: Protocol) -> FittedPixels:
     """The test pipeline in the words of the proof."""
-    return FittedPixels(protocol["long_edge"], protocol["test_short_edge"], protocol["pad_multiple"])
+    return FittedPixels(
+        protocol["long_edge"], protocol["test_short_edge"], protocol["pad_multiple"], protocol["resize"]
+    )
 
 
 def faster_rcnn_config(context: JobContext, classes: Sequence[str]) -> dict[str, Any]:
@@ -97,15 +127,7 @@ def faster_rcnn_config(context: JobContext, classes: Sequence[str]) -> dict[str,
     config["train_dataloader"] = training_loader(train, protocol, seed, endless=True, by_aspect=True)
     test = voc(2007, "test", evaluation_pipeline(protocol, masks=False), test_mode=True)
     config["val_dataloader"] = evaluation_loader(test, protocol)
-    config["val_evaluator"] = [
-        {
-            "type": "VOCMetric",
-            "metric": "mAP",
-            "iou_thrs": protocol["iou"],
-            "eval_mode": protocol["average_precision"],
-        },
-        {"type": "CountDetections"},
-    ]
+    config["val_evaluator"] = [_voc_metric(protocol), {"type": "CountDetections"}]
     iterations, interval = protocol["iterations"], protocol["evaluation_interval"]
     config["train_cfg"] = {
         "type": "IterBasedTrainLoop",
@@ -114,6 +136,16 @@ def faster_rcnn_config(context: JobContext, classes: Sequence[str]) -> dict[str,
     }
     _use_schedule(config, context, by_epoch=False, checkpoint_every=protocol["checkpoint_interval"])
     return config
+
+
+def _voc_metric(protocol: Protocol) -> dict[str, Any]:
+    several = "ious" in protocol.fields
+    return {
+        "type": "Detectron2VOCMetric" if several else "VOCMetric",
+        "metric": "mAP",
+        "iou_thrs": list(protocol["ious"]) if several else protocol["iou"],
+        "eval_mode": protocol["average_precision"],
+    }
 
 
 def mask_rcnn_config(context: JobContext, classes: Sequence[str]) -> dict[str, Any]:
@@ -180,21 +212,36 @@ def training_pipeline(protocol: Protocol, masks: bool) -> list[dict[str, Any]]:
     return [
         {"type": "ReadImage", "imdecode_backend": protocol["decoder"]},
         {"type": "LoadAnnotations", "with_bbox": True, "with_mask": masks},
+        *_objects(protocol),
         {
             "type": "RandomChoiceResize",
             "scales": [(protocol["long_edge"], edge) for edge in protocol["short_edges"]],
             "keep_ratio": True,
+            "backend": protocol["resize"],
         },
         {"type": "RandomFlip", "prob": protocol["flip"]},
         {"type": "PackDetInputs"},
     ]
 
 
+def _objects(protocol: Protocol) -> list[dict[str, Any]]:
+    """What is done to VOC's objects where they are not taken as mmdetection reads them."""
+    if "shifted_corners" not in protocol.fields:
+        return []
+    positive, near = protocol["difficult_in_training"] == "positive", protocol["shifted_corners"] == NEAR_CORNERS
+    return [{"type": "VOCObjects", "positive": positive, "far_corners": float(near)}] if positive or near else []
+
+
 def evaluation_pipeline(protocol: Protocol, masks: bool) -> list[dict[str, Any]]:
     """Test transforms; boxes and masks are read for the evaluation, after the resize."""
     return [
         {"type": "ReadImage", "imdecode_backend": protocol["decoder"]},
-        {"type": "Resize", "scale": (protocol["long_edge"], protocol["test_short_edge"]), "keep_ratio": True},
+        {
+            "type": "Resize",
+            "scale": (protocol["long_edge"], protocol["test_short_edge"]),
+            "keep_ratio": True,
+            "backend": protocol["resize"],
+        },
         {"type": "LoadAnnotations", "with_bbox": True, "with_mask": masks},
         {"type": "PackDetInputs", "meta_keys": META},
     ]
@@ -222,7 +269,7 @@ def _use_backbone(model: dict[str, Any], context: JobContext) -> None:
         "norm_eval": protocol["norm_eval"],
     }
     model["data_preprocessor"] |= {
-        **normalisation(context.input, "bgr_to_rgb"),
+        **normalisation(fed(context).input, "bgr_to_rgb"),
         "pad_size_divisor": protocol["pad_multiple"],
     }
 
@@ -285,13 +332,10 @@ def _use_proposals(model: dict[str, Any], protocol: Protocol) -> None:
 
 def _use_schedule(config: dict[str, Any], context: JobContext, by_epoch: bool, checkpoint_every: int) -> None:
     protocol = context.protocol
-    optimizer = {
-        "type": protocol["optimizer"],
-        "lr": protocol["learning_rate"],
-        "momentum": protocol["momentum"],
-        "weight_decay": protocol["weight_decay"],
-    }
-    use_trained_numerics(config, optimizer, context.numerics, context.device)
+    use_trained_numerics(config, context)
+    if "norm_weight_decay" in protocol.fields:
+        share = protocol["norm_weight_decay"] / protocol["weight_decay"] if protocol["weight_decay"] else 0.0
+        config["optim_wrapper"]["paramwise_cfg"] = {"norm_decay_mult": share}
     config["param_scheduler"] = [
         {
             "type": "LinearLR",
@@ -310,4 +354,7 @@ def _use_schedule(config: dict[str, Any], context: JobContext, by_epoch: bool, c
     ]
     config["val_cfg"] = {"type": "ValLoop"}
     use_hooks(config, by_epoch, checkpoint_every, context.required_seed())
+    if "precise_bn_iterations" in protocol.fields:
+        precise = {"type": "PreciseBatchNorm", "iterations": protocol["precise_bn_iterations"]}
+        config["custom_hooks"].append({**precise, "seed": context.required_seed()})
     refuse_weights(config)

@@ -17,6 +17,7 @@ from benchmarks.toolbox.config import (
     evaluation_loader,
     network_numerics,
     normalisation,
+    optimizer_config,
     refuse_weights,
     shipped_config,
     training_loader,
@@ -36,11 +37,15 @@ CHOICES = {
     "optimizer": ("SGD", "LARS"),
     "decoder": ("cv2", "pillow"),
     "interpolation": ("bilinear",),
+    "init": ("torch",),
 }
 """Values that a field of text may have."""
 
 AVERAGE = "average"
 """Name under which the classifier on the averaged last feature map is evaluated."""
+
+AVERAGE_HEADS = {"res5avg_bn": True, "res5avg": False}
+"""VISSL's classifiers on the averaged last feature map beside those on grids, and whether a norm precedes them."""
 
 TEST_BATCH = 256
 """Most images of a test batch; nothing depends on it."""
@@ -94,7 +99,9 @@ def frozen_config(context: JobContext, data: str) -> dict[str, Any]:
 
 def classifiers(protocol: Protocol) -> tuple[str, ...]:
     """Names under which the classifiers are evaluated, as ``NAME`` and ``NAME_top5``."""
-    return tuple(protocol["layers"]) if "layers" in protocol.fields else (AVERAGE,)
+    if "layers" not in protocol.fields:
+        return (AVERAGE,)
+    return (*protocol["layers"], *protocol.values().get("average_heads", ()))
 
 
 def evaluation_pixels(protocol: Protocol) -> PixelPipeline:
@@ -166,17 +173,21 @@ def evaluation_pipeline(protocol: Protocol) -> list[dict[str, Any]]:
 _JITTER = ("brightness", "contrast", "saturation", "hue")
 
 
+def _first_weights(protocol: Protocol) -> dict[str, Any] | None:
+    """Mmengine's config of the initialisation; None leaves it to torch."""
+    if "init" in protocol.fields:
+        return None
+    return {"type": "Normal", "layer": "Linear", "std": protocol["init_std"], "bias": protocol["init_bias"]}
+
+
 def _head(protocol: Protocol, classes: int) -> dict[str, Any]:
-    weights = {
-        "type": "Normal",
-        "layer": "Linear",
-        "std": protocol["init_std"],
-        "bias": protocol["init_bias"],
-    }
+    weights = _first_weights(protocol)
     if "layers" not in protocol.fields:
         return {"type": "AverageHead", "classes": classes, "init_cfg": weights}
+    average = {"average_heads": list(protocol["average_heads"])} if "average_heads" in protocol.fields else {}
     return {
         "type": "MultiHead",
+        **average,
         "features": list(protocol["layers"]),
         "classes": classes,
         "pooling": protocol["pooling"],
@@ -191,16 +202,7 @@ def _head(protocol: Protocol, classes: int) -> dict[str, Any]:
 
 
 def _schedule(config: dict[str, Any], protocol: Protocol) -> None:
-    optimizer = {
-        "type": protocol["optimizer"],
-        "lr": protocol["learning_rate"],
-        "momentum": protocol["momentum"],
-        "weight_decay": protocol["weight_decay"],
-        "nesterov": protocol["nesterov"],
-    }
-    if protocol["optimizer"] == "LARS":
-        optimizer["eta"] = protocol["lars_coefficient"]
-    config["optim_wrapper"] = {"type": "OptimWrapper", "optimizer": optimizer}
+    config["optim_wrapper"] = {"type": "OptimWrapper", "optimizer": optimizer_config(protocol)}
     if protocol.fields.get("head_norm_affine") and protocol["head_norm_affine"]:
         # VISSL leaves what its norms learn out of weight decay; without affine parameters there is nothing to decay.
         config["optim_wrapper"]["paramwise_cfg"] = {"norm_decay_mult": 0.0}
@@ -256,6 +258,10 @@ def _check_layers(protocol: Protocol) -> None:
         raise contradiction(
             protocol, f"layers cannot be {list(layers)}", "layers", f"name each once, of {', '.join(FEATURES)}"
         )
+    heads = protocol.values().get("average_heads", ())
+    if not set(heads) <= set(AVERAGE_HEADS) or len(set(heads)) < len(heads):
+        mend = f"name each at most once, of {', '.join(AVERAGE_HEADS)}"
+        raise contradiction(protocol, f"average_heads cannot be {list(heads)}", "average_heads", mend)
 
 
 def _check_center_crop(protocol: Protocol) -> None:

@@ -33,7 +33,7 @@ NAIVE, LINEAR, GAUSSIAN = 0, 1, 2
 HALF = (torch.float16, torch.bfloat16)
 """What autocast makes. torchvision has no kernels for them on the CPU; they are computed in float32."""
 
-TOO_EARLY = ("mmcv.ops", "mmdet.models", "mmseg.models")
+TOO_EARLY = ("mmcv.ops", "mmdet.models", "mmdet.structures.mask", "mmseg.models")
 """Modules that keep for ever what they find, or do not find, of mmcv's operations when they are imported."""
 
 

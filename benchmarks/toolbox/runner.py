@@ -19,15 +19,16 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     import torch
     from mmengine.config import Config
     from mmengine.logging import MessageHub, MMLogger
-    from mmengine.model import is_model_wrapper, revert_sync_batchnorm
+    from mmengine.model import revert_sync_batchnorm
     from mmengine.registry import DefaultScope
     from mmengine.runner import Runner
     from mmengine.visualization import Visualizer
 
     from benchmarks.toolbox.modules import SeededBatches
-    from benchmarks.toolbox.modules.hooks import by_iteration, evaluations
+    from benchmarks.toolbox.modules.hooks import SESSION, by_iteration, evaluations, unshared
+    from benchmarks.toolbox.parts import in_parts
     from benchmarks.toolbox.proof import load_backbone, prove_frozen, prove_loaded, prove_pipeline
-    from benchmarks.toolbox.ranks import in_parts, shared
+    from benchmarks.toolbox.ranks import shared
 
 from benchmarks.backbone import read_backbone
 from benchmarks.base import JobContext, TrainingContext
@@ -36,9 +37,6 @@ from benchmarks.toolbox.resume import ORIGIN, WORK_FOLDER, Interrupted, last_who
 from results.files import explain_os_error, temporary_name
 
 LOGGER = logging.getLogger("benchmarks.toolbox")
-
-SESSION = "session"
-"""Entry of a config that says how this one process runs it: device and what is trained from."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -256,11 +254,6 @@ def _use_world(config: Any, context: TrainingContext) -> None:
     for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
         # Results are gathered through the group; by default mmengine writes them into a folder of the current one.
         evaluator["collect_device"] = "gpu"
-
-
-def unshared(model: Any) -> Any:
-    """The model itself, where it is wrapped to be shared by ranks."""
-    return model.module if is_model_wrapper(model) else model
 
 
 def _plain(value: Any) -> Any:

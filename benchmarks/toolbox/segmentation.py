@@ -152,13 +152,7 @@ def _config(context: JobContext, base: str, train: dict[str, Any], test: dict[st
         "val_interval": protocol["evaluation_interval"],
     }
     config["val_cfg"] = {"type": "ValLoop"}
-    optimizer = {
-        "type": protocol["optimizer"],
-        "lr": protocol["learning_rate"],
-        "momentum": protocol["momentum"],
-        "weight_decay": protocol["weight_decay"],
-    }
-    use_trained_numerics(config, optimizer, context.numerics, context.device)
+    use_trained_numerics(config, context)
     config["param_scheduler"] = [
         {
             "type": "PolyLR",

@@ -64,17 +64,7 @@ def simclr_config(context: TrainingContext, data: str) -> dict[str, Any]:
         "pipeline": training_pipeline(protocol),
     }
     config["train_dataloader"] = training_loader(images, protocol, seed, stack=True)
-    optimizer = {
-        "type": protocol["optimizer"],
-        "lr": protocol["learning_rate"],
-        "momentum": protocol["momentum"],
-        "weight_decay": protocol["weight_decay"],
-        "nesterov": protocol["nesterov"],
-        "dampening": protocol["dampening"],
-        "eta": protocol["lars_coefficient"],
-        "eps": protocol["lars_epsilon"],
-    }
-    use_trained_numerics(config, optimizer, context.numerics, context.device)
+    use_trained_numerics(config, context)
     config["optim_wrapper"]["paramwise_cfg"] = {
         "custom_keys": {name: {"decay_mult": 0.0, "lars_exclude": True} for name in protocol["lars_exclusions"]}
     }

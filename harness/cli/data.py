@@ -92,7 +92,11 @@ def check(
     data: options.Data = None,
     suite: Annotated[str, typer.Option(help="all, or suites, benchmarks and data sets joined by commas.")] = "all",
     allow_nonstandard_data: Annotated[
-        bool, typer.Option("--allow-nonstandard-data", help="Accept other counts than the official ones.")
+        bool,
+        typer.Option(
+            "--allow-nonstandard-data",
+            help="Accept other counts than the official ones, and images that no list names.",
+        ),
     ] = False,
     decode: Annotated[bool, typer.Option(help="Decode every image and mask.")] = True,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
@@ -104,7 +108,10 @@ def check(
     root = options.data_root_of(data)
     with FileBar(quiet) as bar:
         reports = [look_through(name, root, decode, bar.files(name)) for name in data_sets_of(suite)]
-    right = all(report.sound and (allow_nonstandard_data or not report.nonstandard) for report in reports)
+    right = all(
+        report.sound and (allow_nonstandard_data or not (report.nonstandard or report.unlisted_count))
+        for report in reports
+    )
     if as_json:
         content = {"data": str(root), "ok": right, "data_sets": [report.to_dict() for report in reports]}
         typer.echo(json.dumps(content, indent=2, ensure_ascii=True))
@@ -122,9 +129,14 @@ def _verdict(report: Report, allow_nonstandard: bool) -> str:
         faults.append(f"{report.missing_count:,} missing")
     if report.broken_count:
         faults.append(f"{report.broken_count:,} broken")
-    if report.nonstandard and not allow_nonstandard:
-        faults.append("not the official counts")
-    return ", ".join(faults) or ("ok, not the official counts" if report.nonstandard else "ok")
+    remarks = []
+    if report.unlisted_count:
+        remarks.append(f"{report.unlisted_count:,} in no list")
+    if report.nonstandard:
+        remarks.append("not the official counts")
+    if allow_nonstandard and not faults:
+        return ", ".join(("ok", *remarks))
+    return ", ".join((*faults, *remarks)) or "ok"
 
 
 def _print_table(reports: list[Report], allow_nonstandard: bool) -> None:
@@ -150,12 +162,13 @@ def _print_table(reports: list[Report], allow_nonstandard: bool) -> None:
 
 
 def _details(reports: list[Report], data: Path, allow_nonstandard: bool) -> list[str]:
-    """What is wrong, file by file, and the commands that mend it."""
+    """What is wrong or remarkable, file by file, and the commands that mend what is wrong."""
     lines = []
     for report in reports:
         for what, named, count in (
             ("missing", report.missing, report.missing_count),
             ("broken", report.broken, report.broken_count),
+            ("in no list", report.unlisted, report.unlisted_count),
         ):
             lines += [f"{report.name}: {what}: {one}" for one in named]
             if count > len(named):
@@ -167,6 +180,8 @@ def _details(reports: list[Report], data: Path, allow_nonstandard: bool) -> list
         lines.append(f"      for a trial without them: python -m harness data sample --data {place}")
     if any(report.broken_count for report in reports):
         lines.append("mend: take the broken files again from the official archives")
+    if any(report.unlisted_count for report in reports) and not allow_nonstandard:
+        lines.append("mend: take the whole list, or say that images are left out on purpose: --allow-nonstandard-data")
     if any(report.nonstandard for report in reports) and not allow_nonstandard:
         lines += [f"{report.name}: {sentence}" for report in reports for sentence in report.nonstandard]
         lines.append("mend: unpack the whole data set, or say that you know with --allow-nonstandard-data")

@@ -98,8 +98,11 @@ def test_every_field_has_its_source(benchmark: Benchmark) -> None:
 
 
 def test_profiles_and_variants_replace_fields_that_exist(benchmark: Benchmark) -> None:
-    for replaced in (benchmark.smoke, *(variant.values for variant in benchmark.variants.values())):
-        assert set(replaced) <= set(benchmark.table)
+    added = {field for variant in benchmark.variants.values() for field in variant.added}
+    assert set(benchmark.smoke) <= {*benchmark.table, *added}
+    for variant in benchmark.variants.values():
+        assert set(variant.values) <= set(benchmark.table)
+        assert set(variant.sources) <= set(variant.values)
 
 
 def test_no_two_protocols_of_a_benchmark_have_one_hash(benchmark: Benchmark) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -82,11 +83,14 @@ def test_the_written_mask_goes_with_the_image(tmp_path: Path) -> None:
         (FittedPixels(long_edge=600, short_edge=400), (400, 600)),
     ],
 )
-def test_fitted_pixels_against_torch(pixels: FittedPixels, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("resize", ["cv2", "pillow"])
+def test_fitted_pixels_against_torch(pixels: FittedPixels, size: tuple[int, int], resize: str) -> None:
     image = torch.from_numpy(fixed_image()).permute(2, 0, 1)[None].double()
-    expected = torch.nn.functional.interpolate(image, size, mode="bilinear", align_corners=False, antialias=False)
-    found = reference_input(fixed_image(), pixels, input_convention("rgb-unit"))
-    # OpenCV interpolates 8-bit values with weights of 11 bits, and rounds.
+    expected = torch.nn.functional.interpolate(
+        image, size, mode="bilinear", align_corners=False, antialias=resize == "pillow"
+    )
+    found = reference_input(fixed_image(), dataclasses.replace(pixels, resize=resize), input_convention("rgb-unit"))
+    # OpenCV interpolates 8-bit values with weights of 11 bits, and rounds; PIL rounds after each direction.
     torch.testing.assert_close(255 * found.double(), expected, atol=1.01, rtol=0)
 
 

@@ -9,6 +9,22 @@ import pytest
 
 from benchmarks.catalogue import find_benchmark
 from benchmarks.toolbox.frozen import frozen_config, training_pipeline
+from results.errors import HarnessError
+
+C4: dict[str, Any] = {
+    "anchor_scales": (2, 4, 8, 16, 32),
+    "anchor_strides": (16,),
+    "rpn_allowed_border": 0,
+    "train_proposals_before_nms": 12_000,
+    "train_proposals": 2000,
+    "test_proposals_before_nms": 6000,
+    "roi_match_low_quality": False,
+    "mask_head_convolutions": 0,
+    "mask_size": 14,
+    "extra_norm": True,
+    "box_head_channels": None,
+    "box_head_outputs": None,
+}
 
 CHANGES: dict[str, dict[str, Any]] = {
     "voc07_svm@vissl": {"costs": (0.01, 0.1, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 50.0, 100.0, 1000.0)},
@@ -19,6 +35,9 @@ CHANGES: dict[str, dict[str, Any]] = {
         "head_norm_affine": True,
         **dict.fromkeys(("brightness", "contrast", "saturation", "hue")),
         **dict.fromkeys(("lighting_std", "lighting_eigenvalues", "lighting_eigenvectors")),
+        **dict.fromkeys(("init_std", "init_bias")),
+        "init": "torch",
+        "average_heads": ("res5avg_bn", "res5avg"),
     },
     "places205_mhead@vissl": {
         "epochs": 14,
@@ -26,24 +45,28 @@ CHANGES: dict[str, dict[str, Any]] = {
         "weight_decay": 5e-4,
         "head_norm_affine": True,
         "training_center_crop": None,
+        **dict.fromkeys(("init_std", "init_bias")),
+        "init": "torch",
         "crop_area": (0.08, 1.0),
         "crop_aspect": (3 / 4, 4 / 3),
     },
-    "coco_mask_rcnn@1x": {"warmup_iterations": 500},
-    "coco_mask_rcnn@c4": {
-        "anchor_scales": (2, 4, 8, 16, 32),
-        "anchor_strides": (16,),
-        "rpn_allowed_border": 0,
-        "train_proposals_before_nms": 12_000,
-        "train_proposals": 2000,
-        "test_proposals_before_nms": 6000,
-        "roi_match_low_quality": False,
-        "mask_head_convolutions": 0,
-        "mask_size": 14,
-        "extra_norm": True,
-        "box_head_channels": None,
-        "box_head_outputs": None,
+    "voc0712_faster_rcnn@moco": {
+        "rpn_allowed_border": -1,
+        "smallest_image": 0,
+        "resize": "pillow",
+        "pad_multiple": 1,
+        "difficult_in_training": "positive",
+        "shifted_corners": ("xmin", "ymin"),
+        "evaluation_interval": 24_000,
+        "precise_bn_iterations": 200,
+        "norm_weight_decay": 0.0,
+        "iou": None,
+        "ious": (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
     },
+    "voc0712_faster_rcnn@1x": {"rpn_allowed_border": -1, "input_convention": "bgr-mean"},
+    "coco_mask_rcnn@1x": {"warmup_iterations": 500},
+    "coco_mask_rcnn@c4": C4,
+    "coco_mask_rcnn@c4-1x": {**C4, "warmup_iterations": 500},
     "imagenet_linear@sgd-100e": {
         "optimizer": "SGD",
         "learning_rate": 30.0,
@@ -131,7 +154,8 @@ def test_what_norms_learn_is_not_decayed(tiny: Any) -> None:
     benchmark = find_benchmark("imagenet_mhead")
     tiny.write_images(train=1, val=1)
     context = dataclasses.replace(
-        tiny.job(benchmark=benchmark), protocol=benchmark.protocol("vissl", "smoke", {"layers": ["feature1"]})
+        tiny.job(benchmark=benchmark),
+        protocol=benchmark.protocol("vissl", "smoke", {"layers": ["feature1"], "average_heads": ["res5avg"]}),
     )
     with session(frozen_config(context, "imagenet"), context, context.digest) as runner:
         wrapper = build_optim_wrapper(runner.model, dict(runner.cfg["optim_wrapper"]))
@@ -146,7 +170,16 @@ def test_what_norms_learn_is_not_decayed(tiny: Any) -> None:
         "head.heads.feature1.norm.bias": 0.0,
         "head.heads.feature1.linear.weight": 5e-4,
         "head.heads.feature1.linear.bias": 5e-4,
+        "head.heads.res5avg.linear.weight": 5e-4,
+        "head.heads.res5avg.linear.bias": 5e-4,
     }
+
+
+@pytest.mark.parametrize("heads", [["res5"], ["res5avg", "res5avg"]])
+def test_other_heads_on_the_average_are_refused(heads: list[str]) -> None:
+    benchmark = find_benchmark("imagenet_mhead")
+    with pytest.raises(HarnessError, match="average_heads cannot be"):
+        benchmark.check(benchmark.protocol("vissl", overrides={"average_heads": heads}))
 
 
 def test_the_built_mask_rcnn_on_c4() -> None:

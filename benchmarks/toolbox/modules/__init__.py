@@ -15,17 +15,20 @@ from benchmarks.toolbox.modules.images import ListedImages, ReadImage, Unreadabl
 from benchmarks.toolbox.modules.losses import KeepLosses  # noqa: E402
 from benchmarks.toolbox.modules.metrics import (  # noqa: E402
     CountDetections,
+    Detectron2VOCMetric,
     IntersectionOverUnion,
     MultiHeadAccuracy,
 )
+from benchmarks.toolbox.modules.precise import PreciseBatchNorm  # noqa: E402
 from benchmarks.toolbox.modules.precision import AutocastOptimWrapper  # noqa: E402
 from benchmarks.toolbox.modules.samples import DrawnSamples, SeededBatches, SeededOrder  # noqa: E402
-from benchmarks.toolbox.modules.transforms import PCALighting  # noqa: E402
+from benchmarks.toolbox.modules.transforms import PCALighting, VOCObjects  # noqa: E402
 
 __all__ = [
     "AutocastOptimWrapper",
     "AverageHead",
     "CountDetections",
+    "Detectron2VOCMetric",
     "DrawnSamples",
     "FeatureClassifier",
     "FeatureMapsResNet",
@@ -36,6 +39,7 @@ __all__ = [
     "MultiHead",
     "MultiHeadAccuracy",
     "PCALighting",
+    "PreciseBatchNorm",
     "ReadImage",
     "RefuseUnreadable",
     "SeedIteration",
@@ -43,5 +47,6 @@ __all__ = [
     "SeededOrder",
     "SlimCheckpoint",
     "UnreadableImage",
+    "VOCObjects",
     "collate_readable",
 ]

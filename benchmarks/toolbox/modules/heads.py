@@ -18,27 +18,27 @@ from torch.nn import functional
 
 from benchmarks.backbone import FEATURES
 from benchmarks.pooling import GRID_POOLS, grid_pool
-from benchmarks.toolbox.frozen import AVERAGE
+from benchmarks.toolbox.frozen import AVERAGE, AVERAGE_HEADS
 from results.errors import HarnessError, did_you_mean
 
 SCORES = "head_scores"
 """Field of a data sample that holds what its heads say: float32 [heads, classes] on the CPU."""
 
 
-class GridHead(nn.Module):
+class PooledHead(nn.Module):
     """BatchNorm over the channels, a linear classifier.
 
     Args:
-        feature: ``feature1`` to ``feature5``.
+        channels: Of the pooled map.
+        dimension: Length of the pooled map when it is flattened.
         classes: Outputs.
-        norm: mmcv's config of the norm layer.
+        norm: mmcv's config of the norm layer; None where there is none.
     """
 
-    def __init__(self, feature: str, classes: int, norm: Mapping[str, Any]) -> None:
+    def __init__(self, channels: int, dimension: int, classes: int, norm: Mapping[str, Any] | None) -> None:
         super().__init__()
-        pool = GRID_POOLS[feature]
-        self.norm: nn.Module = build_norm_layer(dict(norm), pool.channels)[1]
-        self.linear = nn.Linear(pool.dimension, classes)
+        self.norm: nn.Module = nn.Identity() if norm is None else build_norm_layer(dict(norm), channels)[1]
+        self.linear = nn.Linear(dimension, classes)
 
     def forward(self, pooled: torch.Tensor) -> torch.Tensor:
         """Scores, float [n, classes], of a pooled feature map, float [n, channels, h, w]."""
@@ -72,18 +72,26 @@ class LinearHeads(BaseModule):
 
 @MODELS.register_module()
 class MultiHead(LinearHeads):
-    """One classifier on each of several feature maps (mmselfsup 0.x ``mmselfsup/models/heads/multi_cls_head.py``).
+    """One classifier on each of several feature maps (mmselfsup 0.x ``mmselfsup/models/heads/multi_cls_head.py``), and
+    VISSL's on the average of the last one.
 
     Args:
         features: Which feature maps.
         classes: Outputs of every classifier.
         pooling: ``grid``.
         norm: mmcv's config of the norm layer.
-        init_cfg: mmengine's config of the initialisation.
+        average_heads: Names of :data:`benchmarks.toolbox.frozen.AVERAGE_HEADS`.
+        init_cfg: mmengine's config of the initialisation; without one it is torch's.
     """
 
     def __init__(
-        self, features: Sequence[str], classes: int, pooling: str, norm: Mapping[str, Any], init_cfg: Any = None
+        self,
+        features: Sequence[str],
+        classes: int,
+        pooling: str,
+        norm: Mapping[str, Any],
+        average_heads: Sequence[str] = (),
+        init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg)
         for feature in features:
@@ -91,16 +99,25 @@ class MultiHead(LinearHeads):
                 raise HarnessError(f"unknown layer '{feature}'", "layers", did_you_mean(feature, GRID_POOLS))
         if pooling != "grid":
             raise HarnessError(f"unknown pooling '{pooling}'", "pooling", did_you_mean(pooling, ("grid",)))
-        self.heads = nn.ModuleDict({feature: GridHead(feature, classes, norm) for feature in features})
+        self.features = tuple(features)
+        self.average_heads = tuple(average_heads)
+        pools = {feature: GRID_POOLS[feature] for feature in features}
+        self.heads = nn.ModuleDict(
+            {feature: PooledHead(pool.channels, pool.dimension, classes, norm) for feature, pool in pools.items()}
+        )
+        width = GRID_POOLS["feature5"].channels
+        for name in average_heads:
+            self.heads[name] = PooledHead(width, width, classes, norm if AVERAGE_HEADS[name] else None)
 
     def pool(self, maps: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Grids of the feature maps, float [n, channels, h, w] by feature."""
+        """Grids of the feature maps, float [n, channels, h, w] by feature; averages [n, 2048, 1, 1] by head."""
         by_name = dict(zip(FEATURES, maps, strict=True))
-        return {feature: grid_pool(feature, by_name[feature]) for feature in self.heads}
+        grids = {feature: grid_pool(feature, by_name[feature]) for feature in self.features}
+        return {**grids, **{name: maps[-1].mean(dim=(2, 3), keepdim=True) for name in self.average_heads}}
 
     def forward(self, pooled: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Scores of every classifier, float [n, classes] by feature."""
-        return {feature: head(pooled[feature]) for feature, head in self.heads.items()}
+        """Scores of every classifier, float [n, classes] by name."""
+        return {name: head(pooled[name]) for name, head in self.heads.items()}
 
 
 @MODELS.register_module()

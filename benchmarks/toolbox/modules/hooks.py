@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
 from benchmarks.toolbox.modules.images import UnreadableImage
@@ -14,6 +15,8 @@ from benchmarks.toolbox.modules.images import UnreadableImage
 EVALUATIONS = "evaluations"
 """Name under which the message hub, and so a checkpoint, keeps all evaluations: [[progress, {metric: value}], ...]."""
 
+SESSION = "session"
+"""Entry of a config that says how this one process runs it: device, what is trained from, parts of a batch."""
 
 NETWORK = 1
 """Tells what the network draws from what samples draw (:mod:`benchmarks.toolbox.modules.samples`)."""
@@ -27,6 +30,11 @@ def progress(runner: Any) -> int:
 def by_iteration(runner: Any) -> bool:
     """Whether training goes by iterations and not by epochs."""
     return bool(runner.cfg["train_cfg"].get("type") == "IterBasedTrainLoop")
+
+
+def unshared(model: Any) -> Any:
+    """The model itself, where it is wrapped to be shared by ranks."""
+    return model.module if is_model_wrapper(model) else model
 
 
 @HOOKS.register_module()
@@ -76,6 +84,19 @@ def evaluations(runner: Any) -> list[list[Any]]:
     return list(runner.message_hub.runtime_info.get(EVALUATIONS, []))
 
 
+def seed_network(rank: int, *words: int) -> None:
+    """Seeds what the network draws from, on all devices; ranks draw differently.
+
+    Args:
+        rank: Of this process.
+        *words: Numbers from 0 on.
+    """
+    place = (rank,) if rank else ()
+    state = np.random.SeedSequence((*words, *place)).generate_state(2, np.uint64)
+    np.random.seed(int(state[0]) % 2**32)
+    torch.manual_seed(int(state[1]) % 2**63)
+
+
 @HOOKS.register_module()
 class SeedIteration(Hook):
     """Makes what is random in the network a function of (seed, iteration), so that a resumed job draws the same.
@@ -88,11 +109,8 @@ class SeedIteration(Hook):
         self.seed = seed
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Seeds all generators of this process; the batch is there already. Ranks draw differently."""
-        place = (runner.rank,) if runner.rank else ()
-        words = np.random.SeedSequence((self.seed, runner.iter, NETWORK, *place)).generate_state(2, np.uint64)
-        np.random.seed(int(words[0]) % 2**32)
-        torch.manual_seed(int(words[1]) % 2**63)
+        """Seeds all generators of this process; the batch is there already."""
+        seed_network(runner.rank, self.seed, runner.iter, NETWORK)
 
 
 @HOOKS.register_module()

@@ -1,14 +1,17 @@
-"""Metrics that the toolboxes lack: top-1 and top-5 of several classifiers, mIoU unrounded, the number of detections."""
+"""Metrics that the toolboxes lack: top-1 and top-5 of several classifiers, VOC's AP as detectron2 measures it, mIoU
+unrounded, the number of detections.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from mmdet.evaluation import VOCMetric
 from mmdet.evaluation.functional import mean_ap
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
@@ -73,6 +76,49 @@ class MultiHeadAccuracy(BaseMetric):
             metrics[feature] = 100.0 * int((ranks[:, column] < 1).sum()) / len(ranks)
             metrics[f"{feature}_top{TOP}"] = 100.0 * int((ranks[:, column] < TOP).sum()) / len(ranks)
         return metrics
+
+
+@METRICS.register_module()
+class Detectron2VOCMetric(VOCMetric):
+    """``AP`` (mean over the thresholds), ``AP50`` and ``AP75`` as detectron2 measures them, unrounded.
+
+    detectron2 (``evaluation/pascal_voc_evaluation.py``) writes detections with one decimal of a pixel and three of the
+    score, compares them with VOC's own corners, of which training took 1 from xmin and ymin only, and wants more than
+    the threshold. mmdetection's true boxes have 1 taken from all four corners, so here detections get that too.
+
+    Args:
+        iou_thrs: Thresholds, with 0.5 and 0.75 among them.
+        **options: Arguments of mmdetection's ``VOCMetric``.
+    """
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Takes one batch."""
+        super().process(data_batch, [{**sample, "pred_instances": _written(sample)} for sample in data_samples])
+
+    def compute_metrics(self, results: Sequence[Any]) -> dict[str, float]:
+        """Fractions over all images."""
+        truth, found = zip(*results, strict=True)
+        by_threshold = {
+            threshold: mean_ap.eval_map(
+                found,
+                truth,
+                iou_thr=np.nextafter(np.float32(threshold), np.float32(1)),
+                dataset="voc",
+                logger="silent",
+                eval_mode=self.eval_mode,
+                use_legacy_coordinate=True,
+            )[0]
+            for threshold in self.iou_thrs
+        }
+        mean = sum(by_threshold.values()) / len(by_threshold)
+        return {"AP": float(mean), "AP50": float(by_threshold[0.5]), "AP75": float(by_threshold[0.75])}
+
+
+def _written(sample: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Detections as detectron2's files have them, their far corners where mmdetection's true boxes have theirs."""
+    found = sample["pred_instances"]
+    boxes = found["bboxes"] - found["bboxes"].new_tensor([0.0, 0.0, 1.0, 1.0])
+    return {"bboxes": boxes.round(decimals=1), "scores": found["scores"].round(decimals=3), "labels": found["labels"]}
 
 
 @METRICS.register_module()

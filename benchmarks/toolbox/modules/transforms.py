@@ -10,11 +10,35 @@ from mmengine.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()
+class VOCObjects:
+    """Makes of the objects of an image, as mmdetection reads them, those that detectron2 trains on.
+
+    mmdetection takes 1 from all four corners and leaves difficult objects out of training.
+
+    Args:
+        positive: Whether difficult objects are trained on like the others.
+        far_corners: What is added to xmax and ymax, in pixels: 1 where VOC's are kept as they are.
+    """
+
+    def __init__(self, positive: bool, far_corners: float) -> None:
+        self.positive = positive
+        self.far_corners = far_corners
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Changes ``gt_bboxes`` [n, 4] and ``gt_ignore_flags`` [n], before any resize."""
+        results["gt_bboxes"].tensor[:, 2:] += self.far_corners
+        if self.positive:
+            results["gt_ignore_flags"] = np.zeros_like(results["gt_ignore_flags"])
+        return results
+
+
+@TRANSFORMS.register_module()
 class PCALighting:
     """Lighting noise along the principal components of ImageNet's colours (Krizhevsky et al. 2012, section 4.1).
 
     With pixels in [0, 1] it adds ``sum_i eigenvectors[:, i] * alpha_i * eigenvalues[i]``, alpha ~ N(0, std), to every
-    pixel; nothing is clipped, so that nothing can wrap around. mmpretrain's ``Lighting`` casts back to 8 bits.
+    pixel; nothing is clipped (mmselfsup 0.x ``mmselfsup/datasets/pipelines/transforms.py``), so that nothing can wrap
+    around. mmpretrain's ``Lighting`` casts back to 8 bits.
 
     Args:
         eigenvalues: Three, for pixels in [0, 1].

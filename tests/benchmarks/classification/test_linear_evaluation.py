@@ -82,11 +82,12 @@ def test_every_column_is_evaluated(name: str) -> None:
     from benchmarks.toolbox.frozen import classifiers
 
     benchmark = evaluation(name)
-    protocol = benchmark.protocol()
-    names = benchmark.evaluated(protocol)
-    assert set(names) == {column.metric for column in benchmark.columns(protocol)}
-    given = {each + end for each in classifiers(protocol) for end in ("", "_top5")}
-    assert set(names.values()) == given
+    for variant in (None, *benchmark.variants):
+        protocol = benchmark.protocol(variant)
+        names = benchmark.evaluated(protocol)
+        assert set(names) == {column.metric for column in benchmark.columns(protocol)}
+        given = {each + end for each in classifiers(protocol) for end in ("", "_top5")}
+        assert set(names.values()) == given
 
 
 def test_the_best_layer_is_that_of_the_highest_top_1() -> None:

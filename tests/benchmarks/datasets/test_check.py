@@ -232,14 +232,18 @@ def test_a_missing_list_entry_is_named(root: Path, name: str, listing: str) -> N
     lines = path.read_text().splitlines()
     path.write_text("\n".join(lines[:-1]) + "\n")
     lost = lines[-1].partition(" ")[0].rpartition("/")[2]
-    (found,) = [one for one in check(name, root, decode=True).broken if "which lies there" in one]
+    report = check(name, root, decode=True)
+    assert report.unlisted_count == 1
+    (found,) = report.unlisted
     assert listing in found
     assert lost in found
 
 
 def test_an_image_without_entry_in_the_json_is_named(root: Path) -> None:
     shutil.copy(root / "coco/train2017/000000000001.jpg", root / "coco/train2017/x.jpg")
-    assert broken("coco", root) == f"{JSON}: no entry for coco/train2017/x.jpg, which lies there"
+    report = check("coco", root, decode=True)
+    assert report.unlisted == (f"{JSON}: no entry for coco/train2017/x.jpg, which lies there",)
+    assert report.sound
 
 
 def test_a_json_without_images(root: Path) -> None:

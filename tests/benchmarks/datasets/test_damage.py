@@ -47,7 +47,7 @@ def missing_list_entry(root: Path) -> list[str]:
     path = root / "imagenet/meta/train.txt"
     *lines, last = lines_of(path)
     write_lines(path, lines)
-    return [f"imagenet/meta/train.txt: no entry for imagenet/train/{last.split()[0]}, which lies there"]
+    return [f"in no list: imagenet/meta/train.txt: no entry for imagenet/train/{last.split()[0]}, which lies there"]
 
 
 def missing_entry_of_a_class_list(root: Path) -> list[str]:
@@ -155,7 +155,6 @@ def ids_instead_of_train_ids(root: Path) -> list[str]:
 
 
 DAMAGES: list[tuple[str, Damage]] = [
-    ("imagenet", missing_list_entry),
     ("voc07_classification", missing_entry_of_a_class_list),
     ("inaturalist2018", entry_without_image),
     ("coco", truncated_jpeg),
@@ -174,8 +173,8 @@ DAMAGES: list[tuple[str, Damage]] = [
 EACH = pytest.mark.parametrize(("name", "damage"), DAMAGES, ids=[damage.__name__ for _, damage in DAMAGES])
 
 
-def check(name: str, root: Path) -> Result:
-    return CliRunner().invoke(app, ["check", "--data", str(root), "--suite", name, "--allow-nonstandard-data"])
+def check(name: str, root: Path, flag: str = "--allow-nonstandard-data") -> Result:
+    return CliRunner().invoke(app, ["check", "--data", str(root), "--suite", name, *([flag] if flag else [])])
 
 
 def refuse(name: str, root: Path, damage: Damage) -> None:
@@ -194,6 +193,38 @@ def test_a_damaged_copy_of_the_sample(name: str, damage: Damage, root: Path) -> 
     refuse(name, root, damage)
 
 
+def refuse_missing_list_entry(root: Path) -> None:
+    """Without the flag a fault; with it a remark, since a list of a tenth may lie beside the whole folder."""
+    (said,) = missing_list_entry(root)
+    refused = check("imagenet", root, flag="")
+    assert refused.exit_code == 2
+    assert said in refused.stdout
+    assert "1 in no list" in refused.stdout
+    assert "mend: take the whole list" in refused.stdout
+    allowed = check("imagenet", root)
+    assert allowed.exit_code == 0
+    assert said in allowed.stdout
+    assert "ok, 1 in no list, not the official counts" in allowed.stdout
+    assert "mend" not in allowed.stdout
+
+
+def test_a_missing_list_entry_in_a_copy_of_the_sample(root: Path) -> None:
+    refuse_missing_list_entry(root)
+
+
+def test_a_part_of_a_list_beside_the_whole_folder(root: Path) -> None:
+    """One image of each class, as lists of one and ten percent are made."""
+    path = root / "imagenet/meta/train.txt"
+    lines = lines_of(path)
+    kept = list({line.rpartition(" ")[2]: line for line in lines}.values())
+    write_lines(path, kept)
+    found = check("imagenet", root)
+    left_out = len(lines) - len(kept)
+    assert found.exit_code == 0, found.output
+    assert f"ok, {left_out} in no list" in found.stdout
+    assert found.stdout.count("imagenet: in no list: imagenet/meta/train.txt: no entry for") == min(left_out, 20)
+
+
 @pytest.fixture(scope="module")
 def real() -> Path:
     given = os.environ.get("TRANSFER_TEST_DATA")
@@ -209,9 +240,18 @@ def test_real_photographs_are_sound(name: str, real: Path) -> None:
     assert time.monotonic() - start < 30
 
 
+def copy(real: Path, name: str, folder: Path) -> None:
+    shutil.copytree(real / HOMES[name], folder / HOMES[name], copy_function=shutil.copyfile)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
 @EACH
 def test_a_damaged_copy_of_real_photographs(name: str, damage: Damage, real: Path, tmp_path: Path) -> None:
-    shutil.copytree(real / HOMES[name], tmp_path / HOMES[name], copy_function=shutil.copyfile)
-    for path in (tmp_path, *tmp_path.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
+    copy(real, name, tmp_path)
     refuse(name, tmp_path, damage)
+
+
+def test_a_missing_list_entry_in_a_copy_of_real_photographs(real: Path, tmp_path: Path) -> None:
+    copy(real, "imagenet", tmp_path)
+    refuse_missing_list_entry(tmp_path)

@@ -30,8 +30,9 @@ class Dense:
     folder: Path
 
     def job(self, name: str, input: str = "rgb-mean-std", previous: tuple[Path, ...] = (), **fields: Any) -> JobContext:
-        """A job at smoke size in a new attempt; ``fields`` replace those of the protocol."""
-        benchmark = find_benchmark(name)
+        """A job of a benchmark or variant at smoke size in a new attempt; ``fields`` replace those of the protocol."""
+        base, _, variant = name.partition("@")
+        benchmark = find_benchmark(base)
         tensors, digest = untrained()
         path = self.folder / "backbone.safetensors"
         if not path.exists():
@@ -39,7 +40,7 @@ class Dense:
         attempt = self.folder / f"attempt-{len(list(self.folder.glob('attempt-*')))}"
         attempt.mkdir()
         return JobContext(
-            protocol=benchmark.protocol(profile="smoke", overrides=fields),
+            protocol=benchmark.protocol(variant or None, "smoke", fields),
             backbone=path,
             digest=digest,
             input=input_convention(input),
@@ -73,9 +74,14 @@ def dense(small_root: Path, tmp_path: Path) -> Dense:
     return Dense(small_root, tmp_path)
 
 
+def benchmark_of(context: JobContext) -> Any:
+    """The benchmark that the job's protocol is of, or a variant of."""
+    return find_benchmark(context.protocol.name.partition("@")[0])
+
+
 def build(context: JobContext) -> dict[str, Any]:
     """The config that the job builds."""
-    benchmark: Any = find_benchmark(context.protocol.name)
+    benchmark = benchmark_of(context)
     if benchmark.group == "detection":
         return dict(benchmark.config(context, benchmark.classes(context)))
     return dict(benchmark.config(context))
@@ -85,5 +91,5 @@ def pixels(context: JobContext) -> Any:
     """The job's test pipeline in the words of the proof."""
     from benchmarks.toolbox import detection, segmentation
 
-    group = find_benchmark(context.protocol.name).group
+    group = benchmark_of(context).group
     return (detection if group == "detection" else segmentation).evaluation_pixels(context.protocol)

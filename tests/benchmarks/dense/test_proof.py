@@ -12,6 +12,7 @@ from benchmarks.backbone import read_backbone
 from benchmarks.input_convention import CONVENTIONS
 from benchmarks.proof import TOLERANCES
 from benchmarks.toolbox import proof
+from benchmarks.toolbox.detection import fed
 from results.errors import HarnessError
 from tests.benchmarks.dense.conftest import DENSE, Dense, build, pixels
 
@@ -22,7 +23,7 @@ def prove(dense: Dense, name: str, spoil: Callable[[Any], None] | None = None, i
     """Both proofs before training, on a built model; ``spoil`` gets the runner between loading and proving."""
     from benchmarks.toolbox.runner import session
 
-    context = dense.job(name, input=input)
+    context = fed(dense.job(name, input=input))
     tensors = read_backbone(context.backbone, context.digest)
     with session(build(context), context, context.digest) as runner:
         runner.model.init_weights()
@@ -34,7 +35,7 @@ def prove(dense: Dense, name: str, spoil: Callable[[Any], None] | None = None, i
 
 
 @pytest.mark.parametrize("input", sorted(CONVENTIONS))
-@pytest.mark.parametrize("name", DENSE)
+@pytest.mark.parametrize("name", [*DENSE, "voc0712_faster_rcnn@moco", "voc0712_faster_rcnn@1x"])
 def test_passes(dense: Dense, name: str, input: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Jobs allow more, for GPUs; in float32 on a CPU only the order of sums differs.
     monkeypatch.setitem(TOLERANCES, "fp32", 1e-5)

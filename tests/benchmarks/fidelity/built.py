@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmdet.datasets import CocoDataset
 from mmengine.hooks import ParamSchedulerHook
 from mmengine.runner import ValLoop
 from PIL import Image
@@ -118,10 +117,11 @@ def _stretch(folder: Path) -> None:
 
 
 def context_of(name: str, root: Path, attempt: Path, classes: int) -> JobContext:
-    """A job of the full protocol; nothing of it reads the backbone."""
-    benchmark = find_benchmark(name)
+    """A job of the full protocol, or of a variant of it; nothing of it reads the backbone."""
+    base, _, variant = name.partition("@")
+    benchmark = find_benchmark(base)
     return JobContext(
-        protocol=benchmark.protocol(),
+        protocol=benchmark.protocol(variant or None),
         backbone=attempt / "backbone.safetensors",
         digest="0" * 64,
         input=input_convention("rgb-mean-std"),
@@ -142,16 +142,19 @@ def built(name: str, root: Path, attempt: Path, classes: int = 10) -> Iterator[B
     """Builds a benchmark on a toolbox: network, optimiser, schedulers, loaders, evaluator.
 
     Args:
-        name: Of the benchmark.
+        name: Of the benchmark, with ``@variant`` where it is one.
         root: Data root.
         attempt: Folder for its files.
         classes: Outputs of the classifiers, where the data has too few images for all.
     """
-    benchmark: Any = find_benchmark(name)
+    benchmark: Any = find_benchmark(name.partition("@")[0])
     context = context_of(name, root, attempt, classes)
     if benchmark.group == "classification":
         config = frozen.frozen_config(context, benchmark.data)
     elif benchmark.group == "detection":
+        # Not before mmcv's operations are there, which come with the modules of the toolbox.
+        from mmdet.datasets import CocoDataset
+
         # All classes, and not only those that the few images show.
         config = benchmark.config(context, VOC_CLASSES if name.startswith("voc") else CocoDataset.METAINFO["classes"])
     else:

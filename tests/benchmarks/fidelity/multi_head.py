@@ -48,6 +48,44 @@ def check_heads(built: Built, classes: int) -> None:
         assert abs(linear.weight[:100].mean().item()) < 1e-4
 
 
+def check_vissl_heads(built: Built, classes: int, average: tuple[str, ...] = ()) -> None:
+    """Section 2.3: five classifiers behind SyncBN with affine parameters, and on res5avg (2048) one with and one
+    without a norm; first weights as torch draws them, uniform in +-1/sqrt(dimension) (vissl/models/heads/mlp.py).
+    """
+    torch.manual_seed(0)
+    built.runner.model.init_weights()
+    heads = built.model.head.heads
+    assert tuple(heads) == (*POOLS, *average)
+    shapes = {name: (channels, dimension) for name, (channels, _, _, _, _, dimension) in POOLS.items()}
+    for name, head in heads.items():
+        channels, dimension = shapes.get(name, (2048, 2048))
+        assert (head.linear.in_features, head.linear.out_features) == (dimension, classes)
+        for value in (head.linear.weight, head.linear.bias):
+            assert value.abs().max() <= dimension**-0.5
+        # The deviation of a uniform distribution; over 400,000 draws and more.
+        assert abs(head.linear.weight.std().item() * (3 * dimension) ** 0.5 - 1) < 0.01
+        if name == "res5avg":
+            assert not list(head.norm.parameters())
+            continue
+        assert type(head.norm).__name__ in SYNCED
+        assert (head.norm.num_features, head.norm.affine) == (channels, True)
+        assert (head.norm.momentum, head.norm.eps) == (0.1, 1e-5)
+
+
+def check_vissl_decay(built: Built) -> None:
+    """SGD 0.01, momentum 0.9 with Nesterov, weight decay 5e-4, on biases too (regularize_bias) and not on norms."""
+    norms = {id(value) for head in built.model.head.heads.values() for value in head.norm.parameters()}
+    seen = set()
+    for group in built.optimizer.param_groups:
+        assert (group["initial_lr"], group["momentum"], group["nesterov"]) == (0.01, 0.9, True)
+        for value in group["params"]:
+            if value.requires_grad:
+                assert group["weight_decay"] == (0.0 if id(value) in norms else 5e-4)
+                seen.add(id(value))
+    assert seen == {id(value) for value in built.model.head.parameters()}
+    assert norms
+
+
 def check_pooled(built: Built) -> None:
     """The five pooled maps against plain torch on torchvision's network, at 224 pixels."""
     tensors, _ = untrained()

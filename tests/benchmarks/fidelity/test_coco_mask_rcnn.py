@@ -133,7 +133,7 @@ def test_evaluator(job: Built) -> None:
     assert [(column.title, column.decimals) for column in columns] == [
         (f"{metric}({kind})", 1) for kind in ("Box", "Mask") for metric in ("mAP", "AP50", "AP75")
     ]
-    assert list(benchmark.evaluated.values()) == [  # type: ignore[attr-defined]
+    assert list(benchmark.evaluated(benchmark.protocol()).values()) == [  # type: ignore[attr-defined]
         f"coco/{kind}_{metric}" for kind in ("bbox", "segm") for metric in ("mAP", "mAP_50", "mAP_75")
     ]
 

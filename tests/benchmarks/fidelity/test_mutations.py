@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from mmengine.registry import TRANSFORMS
-from torchvision import transforms
 
-from benchmarks.catalogue import find_benchmark
-from benchmarks.probes import svm
-from benchmarks.protocol import Field
 from benchmarks.toolbox import detection, frozen, segmentation
 from tests.benchmarks.fidelity import (
     detectors,
@@ -22,62 +17,18 @@ from tests.benchmarks.fidelity import (
     segmentors,
     test_cityscapes_fcn,
     test_coco_mask_rcnn,
-    test_imagenet_knn,
+    test_detectors_1x,
     test_imagenet_linear,
     test_imagenet_mhead,
     test_places205_mhead,
-    test_voc07_svm,
     test_voc0712_faster_rcnn,
+    test_voc0712_faster_rcnn_moco,
 )
 from tests.benchmarks.fidelity.built import Built, built
 from tests.benchmarks.fidelity.checks import check_fitted_pixels, check_frozen, check_loaders
-from tests.benchmarks.fidelity.probes import check_pixels
+from tests.benchmarks.fidelity.spoiling import Spoil, edited, field, put, varied
 
-Spoil = Callable[[pytest.MonkeyPatch], None]
 Check = Callable[[Built], None]
-
-
-def field(name: str, **values: Any) -> Spoil:
-    """Other values in a benchmark's protocol."""
-
-    def spoil(patch: pytest.MonkeyPatch) -> None:
-        benchmark = type(find_benchmark(name))
-        other = {key: Field(value, "a mutation") for key, value in values.items()}
-        assert other.keys() <= benchmark.table.keys()
-        assert all(benchmark.table[key].value != item.value for key, item in other.items())
-        patch.setattr(benchmark, "table", {**benchmark.table, **other})
-
-    return spoil
-
-
-def edited(module: Any, function: str, edit: Callable[[dict[str, Any]], None]) -> Spoil:
-    """A change of what a builder returns."""
-
-    def spoil(patch: pytest.MonkeyPatch) -> None:
-        original = getattr(module, function)
-
-        def changed(*args: Any, **options: Any) -> Any:
-            result = original(*args, **options)
-            edit(result)
-            return result
-
-        patch.setattr(module, function, changed)
-
-    return spoil
-
-
-def put(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
-    """Sets an entry of a nested config."""
-
-    def edit(made: dict[str, Any]) -> None:
-        *parents, last = path.split(".")
-        inner: Any = made
-        for part in parents:
-            inner = inner[int(part)] if part.isdigit() else inner[part]
-        assert inner.get(last, ...) != value
-        inner[last] = value
-
-    return edit
 
 
 def early_ramp(made: dict[str, Any]) -> None:
@@ -93,6 +44,15 @@ class RoundedForMutation:
         return results
 
 
+@TRANSFORMS.register_module()
+class ClippedForMutation:
+    """Float pixels between 0 and 255."""
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        results["img"] = results["img"].clip(0, 255)
+        return results
+
+
 def lighting_first(steps: Any) -> None:
     """Lighting before jitter."""
     jitter = next(step for step in steps if step["type"].endswith("ColorJitter"))
@@ -100,6 +60,12 @@ def lighting_first(steps: Any) -> None:
     to_pil, to_numpy = {"type": "NumpyToPIL", "to_rgb": True}, {"type": "PILToNumpy", "to_bgr": True}
     assert steps[-2]["type"] == "PCALighting"
     steps[-1:-1] = [{"type": "RoundedForMutation"}, to_pil, jitter, to_numpy]
+
+
+def clipped_lighting(steps: Any) -> None:
+    """Lighting that stays in the range of 8 bits."""
+    assert steps[-2]["type"] == "PCALighting"
+    steps.insert(-1, {"type": "ClippedForMutation"})
 
 
 def bicubic(steps: Any) -> None:
@@ -119,6 +85,9 @@ def bgr_in(module: Any, key: str) -> Spoil:
     return edited(module, "normalisation", put(key, False))
 
 
+VISSL = "imagenet_mhead@vissl"
+ONE_X, FPN_1X = test_detectors_1x.VOC, test_detectors_1x.FPN
+MOCO = test_voc0712_faster_rcnn_moco.NAME
 NOT_FROZEN = {"frozen_stages": -1, "norm_eval": False}
 
 BUILT: dict[str, tuple[str, Spoil, Check]] = {
@@ -158,6 +127,10 @@ BUILT: dict[str, tuple[str, Spoil, Check]] = {
     ),
     "lighting of a tenth the deviation": (
         "imagenet_mhead", field("imagenet_mhead", lighting_std=0.01), test_imagenet_mhead.check_training_pixels,
+    ),
+    "clipped lighting": (
+        "imagenet_mhead", edited(frozen, "training_pipeline", clipped_lighting),
+        test_imagenet_mhead.check_training_pixels,
     ),
     "bicubic training crops": (
         "imagenet_mhead", edited(frozen, "training_pipeline", bicubic), test_imagenet_mhead.check_training_pixels,
@@ -212,6 +185,38 @@ BUILT: dict[str, tuple[str, Spoil, Check]] = {
         "voc0712_faster_rcnn", field("voc0712_faster_rcnn", rpn_allowed_border=-1),
         lambda job: detectors.check_proposals(job, 0, (12_000, 2000), (6000, 1000)),
     ),
+    "VISSL's heads without the one without a norm": (
+        VISSL, varied(*VISSL.split("@"), average_heads=("res5avg_bn",)),
+        lambda job: multi_head.check_vissl_heads(job, 10, ("res5avg_bn", "res5avg")),
+    ),
+    "VISSL's weight decay of the Caffe2 original": (
+        VISSL, varied(*VISSL.split("@"), weight_decay=1e-4), multi_head.check_vissl_decay,
+    ),
+    "1.x's VOC detector without its bug": (
+        ONE_X, varied(*ONE_X.split("@"), input_convention="rgb-mean-std"), test_detectors_1x.check_caffe_pixels,
+    ),
+    "1.x's Mask R-CNN with the warm-up of 0.x": (
+        FPN_1X, varied(*FPN_1X.split("@"), warmup_iterations=1000), test_detectors_1x.check_warmup,
+    ),
+    "MoCo's detector with difficult objects left out": (
+        MOCO, varied(*MOCO.split("@"), difficult_in_training="ignored"), test_voc0712_faster_rcnn_moco.check_objects,
+    ),
+    "MoCo's detector with all corners shifted": (
+        MOCO, varied(*MOCO.split("@"), shifted_corners=("xmin", "ymin", "xmax", "ymax")),
+        test_voc0712_faster_rcnn_moco.check_objects,
+    ),
+    "MoCo's detector with weight decay on norms": (
+        MOCO, varied(*MOCO.split("@"), norm_weight_decay=1e-4), test_voc0712_faster_rcnn_moco.check_optimizer,
+    ),
+    "PreciseBN over 100 batches": (
+        MOCO, varied(*MOCO.split("@"), precise_bn_iterations=100), test_voc0712_faster_rcnn_moco.check_precise_bn,
+    ),
+    "MoCo's detector resized by OpenCV": (
+        MOCO, varied(*MOCO.split("@"), resize="cv2"), test_voc0712_faster_rcnn_moco.check_pixels,
+    ),
+    "MoCo's detector padded to 32": (
+        MOCO, varied(*MOCO.split("@"), pad_multiple=32), test_voc0712_faster_rcnn_moco.check_pixels,
+    ),
     "warm-up of 500 iterations, as in 1.x": (
         "coco_mask_rcnn", field("coco_mask_rcnn", warmup_iterations=500), test_coco_mask_rcnn.check_schedule,
     ),
@@ -251,81 +256,3 @@ def test_a_wrong_value_is_seen(
     spoil(monkeypatch)
     with built(name, fidelity_root, tmp_path) as job, pytest.raises(AssertionError):
         check(job)
-
-
-def eleven_points(scores: Any, positive: Any) -> float:
-    """The AP of VOC2007's development kit."""
-    hits = np.asarray(positive)[np.argsort(-np.asarray(scores), kind="stable")]
-    precision, recall = np.cumsum(hits) / np.arange(1, len(hits) + 1), np.cumsum(hits) / hits.sum()
-    return float(np.mean([max([0.0, *precision[recall >= at]]) for at in np.linspace(0, 1, 11)]))
-
-
-def unstable(scores: Any, positive: Any) -> float:
-    """Ties in the order of falling index."""
-    return REAL_AP(np.asarray(scores)[::-1], np.asarray(positive)[::-1])
-
-
-REAL_AP = svm.average_precision
-
-
-@pytest.mark.parametrize("wrong", [eleven_points, unstable])
-def test_a_wrong_average_precision_is_seen(wrong: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(svm, "average_precision", wrong)
-    with pytest.raises(AssertionError):
-        test_voc07_svm.check_average_precision()
-
-
-@pytest.mark.parametrize(
-    ("values", "check"),
-    [
-        ({"low_shot_negatives_per_positive": 1}, test_voc07_svm.check_low_shot),
-        ({"low_shot_samples": 4}, test_voc07_svm.check_low_shot),
-        ({"positive_weight": 1.0}, test_voc07_svm.check_machines),
-        ({"costs": (1.0, 0.1, 0.01)}, test_voc07_svm.check_full),
-    ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
-)
-def test_a_wrong_value_of_the_svm_is_seen(
-    values: dict[str, Any], check: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    field("voc07_svm", **values)(monkeypatch)
-    run = test_voc07_svm.run_full_protocol(tmp_path)
-    with pytest.raises(AssertionError):
-        check(run)
-
-
-def test_difficult_images_that_are_left_out_of_training_are_seen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(svm, "signs", lambda labels: np.where(labels == 0, -1, 1).astype(np.int8))
-    run = test_voc07_svm.run_full_protocol(tmp_path)
-    with pytest.raises(AssertionError):
-        test_voc07_svm.check_full(run)
-
-
-def test_samples_that_take_difficult_images_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = svm.low_shot_rows
-    monkeypatch.setattr(test_voc07_svm, "low_shot_rows", lambda labels, *rest: real(np.maximum(labels, 0), *rest))
-    with pytest.raises(AssertionError):
-        test_voc07_svm.check_sampling()
-
-
-@pytest.mark.parametrize("values", [{"temperature": 0.1}, {"k": (10, 20, 100)}])
-def test_a_wrong_value_of_knn_is_seen(values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    field("imagenet_knn", **values)(monkeypatch)
-    run = test_imagenet_knn.run_full_protocol(tmp_path)
-    with pytest.raises(AssertionError):
-        test_imagenet_knn.check_votes(run)
-
-
-def test_a_crop_instead_of_the_squash_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    benchmark = type(find_benchmark("voc07_svm"))
-    real = benchmark.feature_request
-
-    def cropped(self: Any, protocol: Any) -> Any:
-        request = real(self, protocol)
-        return dataclasses.replace(request, pixels=dataclasses.replace(request.pixels, squash=None, crop=224))
-
-    monkeypatch.setattr(benchmark, "feature_request", cropped)
-    with pytest.raises(AssertionError):
-        check_pixels("voc07_svm", tmp_path, transforms.Resize((224, 224)))

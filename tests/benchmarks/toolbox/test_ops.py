@@ -284,17 +284,24 @@ def in_a_process(program: str) -> str:
 
 
 @pytest.mark.skipif(PROVIDED == "compiled", reason="this mmcv was built with its operations")
-def test_it_is_too_late_once_mmdet_has_its_stand_ins() -> None:
-    """mmpretrain's models leave half of mmdet behind, with a ``batched_nms`` that fails when it is called."""
-    said = in_a_process("""
-import mmpretrain.models
+@pytest.mark.parametrize(
+    ("first", "named"), [("mmpretrain.models", "mmdet.models"), ("mmdet.datasets", "mmdet.structures.mask")]
+)
+def test_it_is_too_late_once_mmdet_has_its_stand_ins(first: str, named: str) -> None:
+    """mmpretrain's models leave half of mmdet behind, with a ``batched_nms`` that fails when it is called, and mmdet's
+    data sets a ``roi_align`` for the targets of masks.
+    """
+    said = in_a_process(
+        f"import {first}"
+        + """
 from benchmarks.toolbox.ops import provide_ops
 try:
     provide_ops()
 except RuntimeError as error:
     print("refused:", error)
-""")
-    assert "refused: provide_ops must be called before mmdet.models" in said
+"""
+    )
+    assert f"refused: provide_ops must be called before {named}" in said
 
 
 def test_toolboxes_import_and_a_detector_runs() -> None:

@@ -20,7 +20,7 @@ from benchmarks.classification.imagenet_linear import ImagenetLinear
 from benchmarks.classification.imagenet_mhead import ImagenetMhead
 from benchmarks.toolbox.modules import SeededBatches, SeededOrder
 from benchmarks.toolbox.modules.norm import RankedBatchNorm, use_ranked_norms
-from benchmarks.toolbox.ranks import in_parts, split
+from benchmarks.toolbox.parts import in_parts, split
 from benchmarks.toolbox.runner import Training
 
 ROOT = Path(__file__).resolve().parents[3]

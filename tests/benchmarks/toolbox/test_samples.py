@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from mmdet.datasets.samplers import AspectRatioBatchSampler
 from mmengine.runner import Runner
 
 from benchmarks.classification.imagenet_mhead import ImagenetMhead
@@ -227,6 +226,8 @@ def test_by_aspect_high_and_wide_never_mix(size: int) -> None:
 
 @pytest.mark.parametrize("size", [2, 4, 30])
 def test_by_aspect_an_epoch_is_batched_as_mmdet_does(size: int) -> None:
+    from mmdet.datasets.samplers import AspectRatioBatchSampler
+
     made = batches(23, size, by_aspect=True)
     assert list(made) == list(AspectRatioBatchSampler(SeededOrder(drawing(23), 0), size))
 
