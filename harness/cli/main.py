@@ -10,6 +10,7 @@ import typer
 from harness import __version__
 from harness.cli import data
 from harness.cli.cancel import cancel
+from harness.cli.doctor import doctor
 from harness.cli.init import init
 from harness.cli.inspect import inspect
 from harness.cli.list import app as list_app
@@ -31,7 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for verb in (run, plan, pretrain, status, logs, cancel, report, inspect, init):
+for verb in (run, plan, pretrain, status, logs, cancel, report, inspect, init, doctor):
     app.command()(verb)
 app.add_typer(list_app, name="list")
 app.add_typer(data.app, name="data")
