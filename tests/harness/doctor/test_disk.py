@@ -140,7 +140,8 @@ def test_the_file_system_of_a_path_is_the_one_mounted_nearest(monkeypatch: pytes
     place = tmp_path / "a b"
     place.mkdir()
     named = str(place).replace(" ", "\\040")
-    mounted(monkeypatch, ("/", "ext4"), (str(tmp_path), "xfs"), (named, "nfs4"), (str(tmp_path / "a"), "tmpfs"))
+    others = ((str(tmp_path), "xfs"), (str(tmp_path / "a"), "tmpfs"), ("/", "ext4"))
+    mounted(monkeypatch, (named, "ext3"), (named, "nfs4"), *others)
     assert disk.mount_of(place / "new" / "work") == disk.Mount(place, "nfs4")
     assert disk.mount_of(place).is_network
     assert disk.mount_of(tmp_path).kind == "xfs"

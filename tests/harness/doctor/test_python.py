@@ -8,6 +8,7 @@ import pytest
 from harness.doctor import python
 from harness.doctor.child import ask_python
 from tests.harness.doctor.conftest import MakeSubject, Programs
+from tests.slurm.cluster.processes import wait_until
 
 Package = Callable[[str, str], None]
 
@@ -130,10 +131,22 @@ def test_the_compiler_is_the_one_of_the_environment(
     assert "clang 19" in python.compiler(subject()).what
 
 
-def test_a_child_that_hangs_is_ended() -> None:
-    said = ask_python("import time; time.sleep(60)", 0.5)
+def test_a_child_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
+    program = "import os, sys, time; os.fork(); open(f'{sys.argv[1]}/{os.getpid()}', 'w').close(); time.sleep(60)"
+    (tmp_path / "pids").mkdir()
+    said = ask_python(program, 2, [str(tmp_path / "pids")])
     assert said.content is None
-    assert said.problem == "did not end within 0.5 s"
+    assert said.problem == "did not end within 2 s"
+    pids = [path.name for path in (tmp_path / "pids").iterdir()]
+    assert len(pids) == 2
+    wait_until("both are gone", lambda: not any(is_alive(pid) for pid in pids), 10)
+
+
+def is_alive(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_a_child_that_fails_is_quoted_with_its_last_line() -> None:

@@ -41,6 +41,12 @@ def test_checkpoints_and_seeds_multiply_and_equal_features_do_not(settings: Sett
     assert several.size == sum(several.parts.values())
 
 
+def test_benchmarks_that_share_features_write_them_once(settings: Settings) -> None:
+    one, two = (need_of(select(suite), settings) for suite in ("voc07_svm", "voc07_svm,voc07_svm@vissl"))
+    assert one.parts["features"] == two.parts["features"]
+    assert set(two.parts) - set(one.parts) == {"voc07_svm@vissl"}
+
+
 def test_classifiers_of_many_classes_need_more(settings: Settings) -> None:
     parts = need_of(select("places205_mhead,inaturalist2018_mhead"), settings).parts
     numbers = 64 * 12**2 + 256 * 6**2 + 512 * 4**2 + 1024 * 3**2 + 2048 * 2**2
