@@ -21,7 +21,13 @@ ENVIRONMENT_PREFIX = "HARNESS_"
 
 
 class NumericsSettings(pydantic.BaseModel):
-    """How networks are computed; see :class:`benchmarks.base.Numerics`."""
+    """How networks are computed; see :class:`benchmarks.base.Numerics`.
+
+    Args:
+        precision: ``bf16`` and ``amp`` (float16 on a GPU, bfloat16 on a CPU) are autocast.
+        channels_last: Memory format of the network and its input.
+        compile: Whether ``torch.compile`` is used on the backbone.
+    """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
@@ -38,6 +44,34 @@ class Settings(BaseSettings):
 
     Every field may stand in ``harness.yaml`` in the current folder, in the environment as ``HARNESS_<FIELD>``, or be a
     flag.
+
+    Args:
+        ckpt: Checkpoints: a file, ``hf://OWNER/NAME``, ``timm:NAME``, or ``random:SEED`` (untrained).
+        label: Names of the rows, one for each checkpoint; without any, the names of the files.
+        suite: ``all``, ``classification``, ``detection``, ``segmentation``, or names of benchmarks, joined by commas.
+        profile: ``full`` is the published protocol; ``smoke`` takes minutes and only shows that it works.
+        data: Folder that holds the data sets.
+        workspace: Folder of all results and pages; on a cluster on a disk that all nodes see.
+        executor: ``auto`` is ``slurm`` where its controller answers, else ``local``; ``debug`` runs in one process.
+        seeds: Runs the seeds 0 to N-1 where a benchmark is random.
+        set: Fields of protocols that are replaced, each as ``BENCHMARK.field=value``; marked as modified.
+        cache: ``reuse`` runs what is missing; ``retry`` also what failed too often; ``force`` everything anew;
+            ``read-only`` nothing.
+        numerics: How networks are computed; part of a job's key, and numbers of other numerics stand in another table.
+        input: Input convention of the backbone (``rgb-mean-std``, ``rgb-unit``, ``bgr-mean``); None for that of the
+            checkpoint's format.
+        encoder: Which of several networks in a file; None for the publisher's default.
+        trust: Reads a file whose pickle names more than plain types; none of it is run.
+        allow_missing_data: Leaves out benchmarks whose data is not there.
+        allow_nonstandard_data: Accepts data whose counts are not the official ones.
+        slots: Jobs at a time on this host; None for as many as GPUs, or one.
+        ranks: Most processes, and GPUs, that one job is spread over.
+        largest_batch: Most images that one process computes at a time; None for any number.
+        max_failures: Attempts of a job before it is given up.
+        device: ``cpu`` leaves GPUs alone, and asks a cluster for none.
+        hang_minutes: An attempt that writes nothing for so long is ended, and counts as failed.
+        readers: ``private``: nobody else may read the workspace; ``readable``: others may.
+        slurm: What jobs ask of a cluster.
     """
 
     model_config = SettingsConfigDict(

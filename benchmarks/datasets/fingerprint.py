@@ -79,9 +79,17 @@ def nonstandard_counts(name: str, counts: Mapping[str, int]) -> tuple[str, ...]:
 
 def _summary(name: str, root: Path) -> dict[str, Any]:
     """Counts and label map, from the lists."""
-    classes = class_names(name, root)
+    return {"counts": listed_counts(name, root), "classes": list(class_names(name, root))}
+
+
+def listed_counts(name: str, root: Path) -> dict[str, int]:
+    """Entries of each split, and ``classes``, from the lists.
+
+    Raises:
+        HarnessError: Unknown data set; a list is missing or bad.
+    """
     counts = {split: len(entries(name, root, split)) for split in data_set(name).splits}
-    return {"counts": {**counts, "classes": len(classes)}, "classes": list(classes)}
+    return {**counts, "classes": len(class_names(name, root))}
 
 
 def _identity(path: Path, folders: dict[str, str], now: int) -> tuple[str, int, int, bool]:

@@ -95,6 +95,31 @@ def partitions() -> dict[str, Partition]:
     return found
 
 
+def describe_partitions() -> list[str]:
+    """A line for each partition: its name and what it offers.
+
+    Raises:
+        HarnessError: sinfo does not answer.
+    """
+    return [describe_partition(each) for each in partitions().values()]
+
+
+def describe_partition(partition: Partition) -> str:
+    """Name, time limit, and the most that its nodes have."""
+    nodes = partition.nodes
+    limit = "no time limit" if partition.minutes is None else f"at most {partition.minutes} min"
+    most = ", ".join(
+        f"{max(values, default=0)} {unit}"
+        for values, unit in (
+            ([node.gpus for node in nodes], "GPUs"),
+            ([node.cpus for node in nodes], "CPUs"),
+            ([node.memory // 1024 for node in nodes], "GiB"),
+        )
+    )
+    default = " (default)" if partition.is_default else ""
+    return f"{partition.name}{default}: {limit}, {len(nodes)} nodes of up to {most}"
+
+
 def _number(text: str) -> int:
     found = re.match(r"\d+", text.strip())
     return int(found.group()) if found else 0

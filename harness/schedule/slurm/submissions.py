@@ -30,6 +30,8 @@ TOKEN_CHARACTERS = 12
 CONTROLLER = "controller"
 """Kind of the submission that goes on with a run."""
 JOBS = "jobs"
+PROBE = "probe"
+"""Kind of the submission with which `doctor --probe` looks at a node; it lies outside of the workspace's own."""
 
 CERTAIN_SECONDS = 5.0
 """Between two looks at a job that seems to be gone: one whose node failed is nowhere for 1 to 3 s before it is queued

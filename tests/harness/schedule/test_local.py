@@ -122,7 +122,8 @@ def test_nothing_is_pickled_where_others_may_write(here: World) -> None:
     """Whoever can write beside the pickle of what will be run can let this user run anything."""
     _, folder = prepared(here)
     folder.path.parent.chmod(0o777)
-    for executor in (LocalExecutor(Settings(workspace=here.workspace)), DebugExecutor(Settings(workspace=here.workspace))):
+    settings = Settings(workspace=here.workspace)
+    for executor in (LocalExecutor(settings), DebugExecutor(settings)):
         with pytest.raises(HarnessError, match="others may write jobs"):
             executor.submit(folder)
     assert here.entries("started") == []

@@ -174,7 +174,9 @@ class Cluster:
         self.cancel_all()
         for name, state in self.node_states().items():
             if state.startswith(("drain", "down")):
-                self.resume(name)
+                # A node that registers between the look and this is idle already, and cannot be resumed.
+                with contextlib.suppress(RuntimeError):
+                    self.resume(name)
         self.wait_for_nodes()
 
     # Commands --------------------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Looking at a machine, its data and its cluster before a run does."""
