@@ -159,9 +159,10 @@ def sinfo(state: State, words: list[str]) -> None:
         fail(f'sinfo: {message}\nTry "sinfo --help" for more information')
 
     given, _ = options.SINFO.parse(words, unknown)
-    if "noheader" not in given or "format" not in given or "Node" in given:
-        not_faked("sinfo without --noheader and --format, or by node")
+    if "noheader" not in given or "format" not in given:
+        not_faked("sinfo without --noheader and --format")
     names = given.get("partition", "").split(",") if "partition" in given else None
     for each in state["partitions"]:
         if names is None or each["name"] in names:
-            print(filled(given["format"], SINFO_FIELDS, each))
+            for _ in range(each["nodes"] if "Node" in given else 1):
+                print(filled(given["format"], SINFO_FIELDS, each))
