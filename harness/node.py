@@ -46,7 +46,8 @@ def main(words: list[str]) -> int:
             return look_around(submission)
         return _run_one(submission)
     except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            print(f"error: {error}", file=sys.stderr)
         return 1
 
 

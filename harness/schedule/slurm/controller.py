@@ -57,7 +57,9 @@ def control(submission: Submission, grant: Grant) -> int:
 
 
 def _say(text: str) -> None:
-    print(f"{now()} {text}", flush=True)
+    # What is printed goes to a file on the disk that may be full.
+    with contextlib.suppress(OSError):
+        print(f"{now()} {text}", flush=True)
 
 
 def _tell(plan: RunPlan, done: Round) -> None:
