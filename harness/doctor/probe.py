@@ -37,7 +37,9 @@ MEMORY = 4.0
 PATIENCE_SECONDS = 600.0
 """How long it may wait in the queue."""
 FINISH_SECONDS = 30.0
-"""After its end SLURM still writes its log and calls epilogs."""
+"""After its end SLURM still calls epilogs, and its last file may show only when a cache is too old (NFS: 30 s)."""
+FAILED_SECONDS = 3.0
+"""The same where it failed, and most likely left no report."""
 LOOK_SECONDS = 2.0
 """Between two calls of squeue."""
 SLOW_SECONDS = 5.0
@@ -119,7 +121,8 @@ def _wait(submission: Submission, number: str, tell: Tell) -> str:
         if time.monotonic() >= next_look:
             gone, state = _state(number)
             # Its report may have come between the two looks, or show a little later.
-            if gone and not _shows(submission.folder / REPORT):
+            patience = FINISH_SECONDS if state.startswith("completed") else FAILED_SECONDS
+            if gone and not _shows(submission.folder / REPORT, patience):
                 return f"it ended without a report: {state or 'squeue knows it no more'}"
             next_look = time.monotonic() + LOOK_SECONDS
         if time.monotonic() > deadline:
@@ -127,8 +130,8 @@ def _wait(submission: Submission, number: str, tell: Tell) -> str:
         time.sleep(POLL_SECONDS)
 
 
-def _shows(path: Path) -> bool:
-    deadline = time.monotonic() + FINISH_SECONDS
+def _shows(path: Path, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
     while path.name not in os.listdir(path.parent):
         if time.monotonic() > deadline:
             return False

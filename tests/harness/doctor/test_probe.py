@@ -99,7 +99,7 @@ def test_a_job_that_ends_without_a_report_is_an_error(
     subject: MakeSubject, programs: Programs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     cluster(programs, "echo 'NODE_FAIL|None'")
-    monkeypatch.setattr(probe, "FINISH_SECONDS", 0.3)
+    monkeypatch.setattr(probe, "FAILED_SECONDS", 0.3)
     (found,) = probe.probe(subject(), lambda text: None)
     assert "ended without a report: node_fail" in found.what
     assert not (tmp_path / "cancelled").exists()
