@@ -15,10 +15,10 @@ from harness import __version__
 from harness.doctor.disk import scratch
 from harness.doctor.findings import Finding, error, ok, warning
 from harness.doctor.on_node import ANSWER, HERE, POLL_SECONDS, REPORT
-from harness.doctor.slurm import planned_jobs
+from harness.doctor.slurm import is_up, planned_jobs, slurm_controller
 from harness.doctor.subject import Subject
 from harness.ledger import JobFolder
-from harness.schedule.slurm.commands import call
+from harness.schedule.slurm.commands import call, has_slurm
 from harness.schedule.slurm.describe import REASONS
 from harness.schedule.slurm.hand_over import hand_over
 from harness.schedule.slurm.request import Ask, ask_of, refuse_unusable_path
@@ -58,6 +58,13 @@ def probe(subject: Subject, tell: Tell) -> tuple[Finding, ...]:
     Raises:
         HarnessError: It cannot be submitted.
     """
+    if not has_slurm():
+        return (
+            error("probe", "there is no SLURM here to submit a job to", "leave out --probe, or log in to a cluster"),
+        )
+    answer = slurm_controller(subject)
+    if not is_up(answer.what):
+        return (error("probe", f"nothing was submitted: {answer.what}", answer.mend),)
     settings = subject.settings.model_copy(update={"executor": "slurm"})
     refuse_unusable_path(settings.workspace.absolute())
     ask = probe_ask(subject, settings)
