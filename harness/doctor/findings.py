@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -50,6 +51,10 @@ def error(name: str, what: str, mend: str) -> Finding:
     return Finding(name, "error", _line(what), mend)
 
 
+ASK = "see what scontrol ping and sinfo say, and ask the administrators"
+_ROUND_ABOUT = re.compile(r"(; )?python -m harness doctor[^;]*(; )?")
+"""Errors of SLURM's commands send people to the doctor, who need not say so itself."""
+
 Check = Callable[[], Finding | Sequence[Finding]]
 
 
@@ -63,7 +68,10 @@ def look(name: str, check: Check) -> tuple[Finding, ...]:
     try:
         found = check()
     except HarnessError as failed:
-        return (error(name, f"{failed.what} ({failed.where})" if failed.where else failed.what, failed.mend),)
+        said = f"{failed.what} ({failed.where})" if failed.where else failed.what
+        return (error(name, said, _ROUND_ABOUT.sub("", failed.mend) or ASK),)
+    except OSError as failed:
+        return (error(name, str(failed), "see whether what is named there exists, is yours, and has space"),)
     except Exception as failed:  # noqa: BLE001 - whatever is wrong here, the other checks are still worth their while
         said = (str(failed).strip().splitlines() or [""])[0]
         mend = "this is a fault of the harness: please report it with what python -m harness doctor --json prints"

@@ -40,7 +40,7 @@ def gpus(subject: Subject) -> Finding:
     if not subject.is_full or subject.settings.device == "cpu":
         return ok("gpus", "none; jobs compute on the CPU")
     mend = "run on a machine with GPUs or on a cluster; --profile smoke is made for a CPU"
-    return warning("gpus", "none; the full suite takes months on a CPU", mend)
+    return warning("gpus", "none; on a CPU the full suite takes weeks at least", mend)
 
 
 def torch(subject: Subject) -> Finding:

@@ -15,10 +15,10 @@ from harness import __version__
 from harness.doctor.disk import scratch
 from harness.doctor.findings import Finding, error, ok, warning
 from harness.doctor.on_node import ANSWER, HERE, POLL_SECONDS, REPORT
-from harness.doctor.slurm import planned_jobs
+from harness.doctor.slurm import is_up, planned_jobs, slurm_controller
 from harness.doctor.subject import Subject
 from harness.ledger import JobFolder
-from harness.schedule.slurm.commands import call
+from harness.schedule.slurm.commands import call, has_slurm
 from harness.schedule.slurm.describe import REASONS
 from harness.schedule.slurm.hand_over import hand_over
 from harness.schedule.slurm.request import Ask, ask_of, refuse_unusable_path
@@ -37,7 +37,9 @@ MEMORY = 4.0
 PATIENCE_SECONDS = 600.0
 """How long it may wait in the queue."""
 FINISH_SECONDS = 30.0
-"""After its end SLURM still writes its log and calls epilogs."""
+"""After its end SLURM still calls epilogs, and its last file may show only when a cache is too old (NFS: 30 s)."""
+FAILED_SECONDS = 3.0
+"""The same where it failed, and most likely left no report."""
 LOOK_SECONDS = 2.0
 """Between two calls of squeue."""
 SLOW_SECONDS = 5.0
@@ -56,6 +58,13 @@ def probe(subject: Subject, tell: Tell) -> tuple[Finding, ...]:
     Raises:
         HarnessError: It cannot be submitted.
     """
+    if not has_slurm():
+        return (
+            error("probe", "there is no SLURM here to submit a job to", "leave out --probe, or log in to a cluster"),
+        )
+    answer = slurm_controller(subject)
+    if not is_up(answer.what):
+        return (error("probe", f"nothing was submitted: {answer.what}", answer.mend),)
     settings = subject.settings.model_copy(update={"executor": "slurm"})
     refuse_unusable_path(settings.workspace.absolute())
     ask = probe_ask(subject, settings)
@@ -119,7 +128,8 @@ def _wait(submission: Submission, number: str, tell: Tell) -> str:
         if time.monotonic() >= next_look:
             gone, state = _state(number)
             # Its report may have come between the two looks, or show a little later.
-            if gone and not _shows(submission.folder / REPORT):
+            patience = FINISH_SECONDS if state.startswith("completed") else FAILED_SECONDS
+            if gone and not _shows(submission.folder / REPORT, patience):
                 return f"it ended without a report: {state or 'squeue knows it no more'}"
             next_look = time.monotonic() + LOOK_SECONDS
         if time.monotonic() > deadline:
@@ -127,8 +137,8 @@ def _wait(submission: Submission, number: str, tell: Tell) -> str:
         time.sleep(POLL_SECONDS)
 
 
-def _shows(path: Path) -> bool:
-    deadline = time.monotonic() + FINISH_SECONDS
+def _shows(path: Path, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
     while path.name not in os.listdir(path.parent):
         if time.monotonic() > deadline:
             return False

@@ -78,8 +78,12 @@ def test_what_a_node_does_not_see_is_named(
     assert [each.name for each in found.values() if each.state != "ok"] == [name]
 
 
+UP = "Slurmctld(primary) at head is UP"
+
+
 def cluster(programs: Programs, squeue: str, sbatch: str = "echo 'Submitted batch job 7'") -> None:
-    programs(sbatch=sbatch, scancel='echo "$@" >> cancelled', scontrol="", sinfo="", squeue=squeue)
+    cancelling = 'echo "$@" >> cancelled'
+    programs(sbatch=sbatch, scancel=cancelling, scontrol=f"echo '{UP}'", sinfo="", squeue=squeue)
 
 
 def test_a_job_that_waits_too_long_is_taken_back(
@@ -99,7 +103,7 @@ def test_a_job_that_ends_without_a_report_is_an_error(
     subject: MakeSubject, programs: Programs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     cluster(programs, "echo 'NODE_FAIL|None'")
-    monkeypatch.setattr(probe, "FINISH_SECONDS", 0.3)
+    monkeypatch.setattr(probe, "FAILED_SECONDS", 0.3)
     (found,) = probe.probe(subject(), lambda text: None)
     assert "ended without a report: node_fail" in found.what
     assert not (tmp_path / "cancelled").exists()
@@ -117,6 +121,18 @@ def test_an_interruption_takes_the_job_back_and_leaves_nothing(
         probe.probe(subject(), interrupt)
     assert (tmp_path / "cancelled").read_text() == "7\n"
     assert not (tmp_path / "work").exists()
+
+
+def test_without_slurm_or_its_controller_nothing_is_submitted(
+    subject: MakeSubject, programs: Programs, tmp_path: Path
+) -> None:
+    (found,) = probe.probe(subject(), lambda text: None)
+    assert (found.state, found.what) == ("error", "there is no SLURM here to submit a job to")
+    cluster(programs, "", sbatch="touch submitted")
+    programs(scontrol="echo 'Slurmctld(primary) at head is DOWN'")
+    (found,) = probe.probe(subject(), lambda text: None)
+    assert (found.state, "nothing was submitted: Slurmctld(primary) at head is DOWN" in found.what) == ("error", True)
+    assert not (tmp_path / "submitted").exists()
 
 
 def test_the_node_answers_within_the_minute_it_has() -> None:
