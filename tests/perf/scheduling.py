@@ -121,8 +121,7 @@ def a_cluster(folder: Path) -> Iterator[Cluster]:
     cluster = Cluster(folder, Shape(port=int(os.environ.get("TRANSFER_TEST_SLURM_PORT", Shape.port))))
     cluster.up(owner=os.getpid())
     try:
-        with mock.patch.dict(os.environ, cluster.environment):
-            yield cluster
+        yield cluster
     finally:
         cluster.down()
 
@@ -130,13 +129,15 @@ def a_cluster(folder: Path) -> Iterator[Cluster]:
 def measure_submission(folder: Path, jobs: int) -> None:
     """Many trivial jobs on real daemons, against one call of sbatch for as many."""
     world = make_world(folder / "world")
-    with a_cluster(folder / "cluster") as cluster, inside(world):
+    with a_cluster(Path(tempfile.mkdtemp(prefix="slurm-"))) as cluster, inside(world):
+        # Jobs inherit what this process would.
+        os.environ.update(world.environment() | cluster.environment)
         settings = settings_for(world, 1, jobs, "slurm")
         take_in("random:0", Workspace(world.workspace))
-        trivial = f"#!/bin/bash\n#SBATCH --array=0-{jobs - 1}%1\n#SBATCH --partition=closed\n#SBATCH --output=/dev/null\ntrue\n"
-        script = folder / "trivial.sh"
-        script.write_text(trivial)
-        raw = median(lambda: subprocess.run(["sbatch", str(script)], check=True, stdout=subprocess.DEVNULL))
+        script = world.folder / "trivial.sh"
+        script.write_text("#!/bin/bash\ntrue\n")
+        array = ["sbatch", "--partition=closed", f"--array=0-{jobs - 1}%1", "--output=/dev/null", str(script)]
+        raw = median(lambda: subprocess.run(array, check=True, stdout=subprocess.DEVNULL))
         cluster.cancel_all()
         made = make_plan(settings)
         watch = Watch(Workspace(world.workspace), made.jobs, settings, Silent())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from results.files import make_own_folder, publish, read_json, to_json, write_wh
 from results.workspace import Workspace
 
 _ALL = "all"
+WRITERS = 32
+"""Specs that are written at a time."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,13 +81,20 @@ class RunPlan:
             HarnessError: The workspace cannot be written.
         """
         by_key = {each.job.key: job_folder(workspace, each.job) for each in planned}
-        jobs = []
-        for each in planned:
-            folder = by_key[each.job.key]
-            if not is_complete(workspace, each.job):
-                _write_spec(folder, each.job)
-            needs = tuple(by_key[key] for key in each.needs)
-            jobs.append(RunJob(folder, needs, each.hours, each.gpus, each.job.extracts))
+        # Each is flushed to the disk; a disk does many of these at once.
+        with ThreadPoolExecutor(WRITERS) as pool:
+            left = [each.job for each in planned if not is_complete(workspace, each.job)]
+            list(pool.map(lambda job: _write_spec(by_key[job.key], job), left))
+        jobs = [
+            RunJob(
+                by_key[each.job.key],
+                tuple(by_key[key] for key in each.needs),
+                each.hours,
+                each.gpus,
+                each.job.extracts,
+            )
+            for each in planned
+        ]
         made = RunPlan(workspace, run, tuple(labels), tuple(jobs), settings)
         # Whoever could write there could let this user run anything: settings hold lines of shell.
         make_own_folder(made.folder, workspace.root)
