@@ -11,7 +11,7 @@ from harness.ledger import JobFolder
 from harness.order import Grant, Order, usable_gpus
 from harness.schedule.slots import visible_gpus
 from harness.schedule.slurm.commands import call
-from harness.schedule.slurm.submissions import CONTROLLER, PROBE, Submission
+from harness.schedule.slurm.submissions import CONTROLLER, PLANNER, PROBE, Submission
 from results.errors import HarnessError
 from results.files import use_umask
 from results.workspace import Workspace
@@ -40,6 +40,10 @@ def main(words: list[str]) -> int:
             from harness.schedule.slurm.controller import control
 
             return control(submission, granted(submission))
+        if submission.kind == PLANNER:
+            from harness.schedule.slurm.planner import plan_here
+
+            return plan_here(submission, granted(submission))
         if submission.kind == PROBE:
             from harness.doctor.on_node import look_around
 

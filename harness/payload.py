@@ -21,6 +21,7 @@ from benchmarks.datasets.fingerprint import fingerprint
 from benchmarks.input_convention import input_convention
 from harness.attempt_log import logged
 from harness.completeness import features_are_there, is_complete
+from harness.data_root import expanded
 from harness.interruption import NOTICE, Interrupted, signals_interrupt
 from harness.job import Job
 from harness.ledger import NAME_CHARACTERS, Claim, JobFolder, now
@@ -98,8 +99,7 @@ def follow(order: Order, rank: int) -> str:
         return "not needed"
     note_presence(folder.attempt_folder(meeting.attempt), rank)
     job = Job.from_dict(folder.read_spec())
-    if order.data_root is not None:
-        job = dataclasses.replace(job, data_root=Path(order.data_root))
+    job = _with_data_root(job, order)
     attempt = folder.attempt_folder(meeting.attempt)
     try:
         with signals_interrupt(), logged(attempt / f"log-rank{rank}.txt", order.own_process):
@@ -127,8 +127,7 @@ def _lead(order: Order) -> str:
     workspace = Workspace(Path(order.workspace))
     folder = JobFolder(workspace.root / order.room / order.job)
     job = Job.from_dict(folder.read_spec())
-    if order.data_root is not None:
-        job = dataclasses.replace(job, data_root=Path(order.data_root))
+    job = _with_data_root(job, order)
     if is_complete(workspace, job):
         return "not needed"
     if not features_are_there(workspace, job):
@@ -150,6 +149,12 @@ def _lead(order: Order) -> str:
     finally:
         with contextlib.suppress(HarnessError):
             folder.release(claim)
+
+
+def _with_data_root(job: Job, order: Order) -> Job:
+    """The job with its data where it lies on this machine."""
+    root = job.data_root if order.data_root is None else Path(order.data_root)
+    return dataclasses.replace(job, data_root=expanded(root))
 
 
 def _claim(folder: JobFolder, attempt: str, order: Order) -> Claim | None:

@@ -14,6 +14,7 @@ from benchmarks.datasets.layout import data_set, missing_files
 from harness.checkpoint.apart import take_in_all
 from harness.checkpoint.hub import on_hub, short_name
 from harness.checkpoint.intake import Intake
+from harness.data_root import absolute_root, expanded
 from harness.job import Job, PlannedJob
 from harness.settings import Settings, parse_overrides
 from harness.spread import batch_seen, spread, usable_ranks
@@ -69,16 +70,12 @@ def make_plan(settings: Settings) -> Plan:
         HarnessError: Anything wrong with suite, fields, data or checkpoints; nothing was started.
     """
     workspace = usable_workspace(settings)
-    choices = select(settings.suite)
-    protocols = _protocols(choices, settings)
-    if not settings.ckpt:
-        raise HarnessError(
-            "no checkpoint was given", "--ckpt", "add --ckpt PATH (or --ckpt random:0 for an untrained baseline)"
-        )
-    data_root = settings.data.absolute()
-    choices, protocols, notes = _with_data(choices, protocols, data_root, settings.allow_missing_data)
+    choices, protocols = choose(settings)
+    data_root = absolute_root(settings.data)
+    here = expanded(data_root)
+    choices, protocols, notes = _with_data(choices, protocols, here, settings.allow_missing_data)
     names = sorted({choice.benchmark.data for choice in choices})
-    stamps = {name: fingerprint(name, data_root, workspace.cache) for name in names}
+    stamps = {name: fingerprint(name, here, workspace.cache) for name in names}
     if settings.profile == "full" and not settings.allow_nonstandard_data:
         refuse_nonstandard(stamps)
     notes += _norm_notes(choices, protocols, settings)
@@ -92,6 +89,21 @@ def make_plan(settings: Settings) -> Plan:
                 _add(jobs, choice.benchmark, job)
     ordered = sorted(jobs.values(), key=lambda planned: not planned.job.extracts)
     return Plan(checkpoints, tuple(ordered), tuple(dict.fromkeys(notes)))
+
+
+def choose(settings: Settings) -> tuple[tuple[Choice, ...], list[Protocol]]:
+    """What is to be measured, and by which protocols.
+
+    Raises:
+        HarnessError: An unknown name, a field that does not fit, or no checkpoint.
+    """
+    choices = select(settings.suite)
+    protocols = _protocols(choices, settings)
+    if not settings.ckpt:
+        raise HarnessError(
+            "no checkpoint was given", "--ckpt", "add --ckpt PATH (or --ckpt random:0 for an untrained baseline)"
+        )
+    return choices, protocols
 
 
 def usable_workspace(settings: Settings) -> Workspace:

@@ -10,6 +10,7 @@ from typing import IO
 
 from benchmarks.datasets.fingerprint import fingerprint
 from benchmarks.datasets.layout import data_set, missing_files
+from harness.data_root import absolute_root, expanded
 from harness.job import Job, PlannedJob
 from harness.plan import refuse_nonstandard, usable_workspace
 from harness.settings import Settings, parse_overrides
@@ -41,7 +42,7 @@ def plan_pretraining(name: str, settings: Settings, seed: int, overrides: Sequen
     protocol = config.protocol(profile=settings.profile, overrides=fields.get(config.name))
     config.check(protocol)
     workspace = usable_workspace(settings)
-    root = settings.data.absolute()
+    root = expanded(absolute_root(settings.data))
     files = missing_files(config.data, root)
     if files:
         raise HarnessError(

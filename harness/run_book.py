@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import sys
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,17 @@ class RunBook:
         folder: ``runs/`` of the workspace.
         made: The plan.
         settings: What it was made of.
+        run: Id of the run; None for a new one.
+        argv: Its command line; None for this process's.
     """
 
-    def __init__(self, folder: Path, made: Plan, settings: Settings) -> None:
-        self._path = folder / f"{run_id()}.json"
+    def __init__(
+        self, folder: Path, made: Plan, settings: Settings, run: str | None = None, argv: Sequence[str] | None = None
+    ) -> None:
+        self._path = folder / f"{run or run_id()}.json"
         self._fields: dict[str, Any] = {
             "id": self._path.stem,
-            "argv": sys.argv[1:],
+            "argv": sys.argv[1:] if argv is None else list(argv),
             "checkpoints": [
                 {
                     "label": each.label,

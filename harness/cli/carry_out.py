@@ -17,6 +17,8 @@ from results.errors import HarnessError
 if TYPE_CHECKING:
     from harness.job import PlannedJob
     from harness.schedule.executor import Executor
+    from harness.schedule.slurm.run_plan import RunPlan
+    from harness.schedule.slurm.watch import Watch
     from harness.schedule.tracking import TrackedJob
     from harness.settings import Settings
     from results.workspace import Workspace
@@ -110,8 +112,27 @@ def _on_cluster(
         with contextlib.suppress(HarnessError):
             note("slurm", submitted)
         reporter.tick(watch.jobs)
-        if detach:
-            return watch.jobs, "detached"
+    return (watch.jobs, "detached") if detach else _look_on(watch, plan, reporter)
+
+
+def look_on(plan: RunPlan, reporter: Any) -> tuple[list[TrackedJob], End]:
+    """Looks at a run that was planned on the cluster.
+
+    Args:
+        plan: Of the run.
+        reporter: What shows the jobs; a context manager.
+
+    Returns:
+        As :func:`carry_out`.
+    """
+    from harness.schedule.slurm.watch import Watch
+
+    planned = [job.planned() for job in plan.jobs]
+    return _look_on(Watch(plan.workspace, planned, plan.settings, reporter), plan, reporter)
+
+
+def _look_on(watch: Watch, plan: RunPlan, reporter: Any) -> tuple[list[TrackedJob], End]:
+    with reporter:
         looked_on = watch.run(plan)
         reporter.tick(watch.jobs)
     return watch.jobs, "ended" if looked_on else "no longer looking on"

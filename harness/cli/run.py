@@ -53,6 +53,8 @@ def run(
 
     settings = with_executor(options.settings_of(arguments))
     refuse_detaching(settings, detach)
+    if settings.executor == "slurm" and settings.slurm.data_check == "node" and not dry_run:
+        raise typer.Exit(_plan_on_node(settings, detach, quiet, json))
     made = make_plan(settings)
     if dry_run:
         show_plan(made, settings, json)
@@ -83,10 +85,42 @@ def _run(made: Plan, settings: Settings, detach: bool, quiet: bool, json: bool) 
     if end == "no longer looking on":
         tell_left(workspace.root)
         return 130
-    _report(workspace, jobs, made, console, quiet, json)
+    _report(workspace, jobs, labels, console, quiet, json)
     if end == "interrupted":
         console.print("interrupted; the same command goes on from here", markup=False)
         return 130
+    return _status(jobs)
+
+
+def _plan_on_node(settings: Settings, detach: bool, quiet: bool, json: bool) -> int:
+    """Lets the cluster plan where the data is, and returns the exit status."""
+    from harness.cli.carry_out import look_on, tell_detached, tell_left
+    from harness.cli.live import choose_reporter
+    from harness.plan import choose, label_checkpoints, usable_workspace
+    from harness.run_book import run_id
+    from harness.schedule.slurm.cluster import check_settings
+    from harness.schedule.slurm.planner import submit_planner, wait_for_plan
+    from results.workspace import Workspace
+
+    console = make_console(stderr=json)
+    workspace = Workspace(usable_workspace(settings).root.absolute())
+    choose(settings)
+    labels = [checkpoint.label for checkpoint in label_checkpoints(settings, workspace)]
+    check_settings((), settings)
+    submission = submit_planner(workspace, run_id(), settings)
+    if detach:
+        tell_detached((), settings, f"The cluster plans first. The pages will lie in {workspace.pages}", quiet, json)
+        return 0
+    try:
+        plan = wait_for_plan(workspace, submission)
+    except KeyboardInterrupt:
+        tell_left(workspace.root)
+        return 130
+    jobs, end = look_on(plan, choose_reporter(console, quiet))
+    if end != "ended":
+        tell_left(workspace.root)
+        return 130
+    _report(workspace, jobs, labels, console, quiet, json)
     return _status(jobs)
 
 
@@ -95,7 +129,7 @@ def _status(jobs: Sequence[TrackedJob]) -> int:
 
 
 def _report(
-    workspace: Workspace, jobs: Sequence[TrackedJob], made: Plan, console: Console, quiet: bool, json: bool
+    workspace: Workspace, jobs: Sequence[TrackedJob], labels: Sequence[str], console: Console, quiet: bool, json: bool
 ) -> None:
     """Writes the pages and says what failed and where its log lies."""
     import json as json_module
@@ -112,7 +146,7 @@ def _report(
         make_console(stderr=True).print(
             f"{tracked.folder.name}: {reason}{where}", markup=False, highlight=False, style="red"
         )
-    pages = render(workspace, [checkpoint.label for checkpoint in made.checkpoints])
+    pages = render(workspace, list(labels))
     if json:
         rows = [
             {

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 
 from benchmarks.catalogue import catalogue
+from benchmarks.datasets.layout import data_set
 from harness.job import FEATURES, PlannedJob
 from harness.schedule.slurm.commands import call
 from harness.schedule.slurm.request import Ask, ask_of, controller_ask, refuse_unusable_path
@@ -159,6 +160,8 @@ def check_settings(planned: Sequence[PlannedJob], settings: Settings) -> None:
             raise HarnessError(
                 f"slurm.benchmarks names '{name}'", "harness.yaml or HARNESS_SLURM", did_you_mean(name, names)
             )
+    for name in settings.slurm.stage:
+        data_set(name)
     offered = partitions()
     asks = {"controller": controller_ask(settings)}
     for each in planned:

@@ -15,6 +15,7 @@ import submitit
 
 from benchmarks.base import World
 from harness.completeness import job_folder
+from harness.data_root import absolute_root
 from harness.job import PlannedJob
 from harness.ledger import JobFolder
 from harness.schedule.slurm.settings import SlurmRequest
@@ -50,6 +51,7 @@ class Ask:
         memory: GiB on each node.
         minutes: Time limit.
         request: Partition, account and the rest.
+        stage: Commands that bring data to each node before the work begins.
     """
 
     nodes: int
@@ -59,6 +61,7 @@ class Ask:
     memory: float
     minutes: int
     request: SlurmRequest
+    stage: tuple[str, ...] = ()
 
     @property
     def notice_seconds(self) -> int:
@@ -78,9 +81,11 @@ def ask_of(planned: PlannedJob, world: World, settings: Settings) -> Ask:
         HarnessError: The ranks cannot be spread evenly over nodes.
     """
     request = settings.slurm.of(planned.job.benchmark)
+    command = settings.slurm.stage.get(planned.job.data.name)
+    stage = (command,) if command is not None else ()
     if settings.profile == "smoke":
         minutes = request.minutes or LEAST_MINUTES
-        return Ask(1, world.ranks, 1, 0, SMOKE_MEMORY, minutes, request)
+        return Ask(1, world.ranks, 1, 0, SMOKE_MEMORY, minutes, request, stage)
     minutes = request.minutes or max(LEAST_MINUTES, math.ceil(planned.hours * 60 * TIME_FACTOR))
     nodes = math.ceil(world.ranks / request.gpus_per_node)
     tasks, rest = divmod(world.ranks, nodes)
@@ -92,7 +97,7 @@ def ask_of(planned: PlannedJob, world: World, settings: Settings) -> Ask:
             "choose a number of ranks that is a multiple of the GPUs of a node",
         )
     gpus = tasks if settings.device != "cpu" and planned.gpus > 0 else 0
-    return Ask(nodes, tasks, request.cpus_per_gpu, gpus, request.memory_per_gpu * tasks, minutes, request)
+    return Ask(nodes, tasks, request.cpus_per_gpu, gpus, request.memory_per_gpu * tasks, minutes, request, stage)
 
 
 def controller_ask(settings: Settings) -> Ask:
@@ -135,7 +140,7 @@ def draft(
         "readers": settings.readers,
         "rendezvous_minutes": settings.slurm.rendezvous_minutes,
     }
-    return Submission.draft(workspace, title, kind, run, jobs, world, str(settings.data.absolute()), options)
+    return Submission.draft(workspace, title, kind, run, jobs, world, str(absolute_root(settings.data)), options)
 
 
 def preview(planned: PlannedJob, settings: Settings, workspace: Workspace) -> str:
@@ -219,10 +224,15 @@ def _parameters(ask: Ask, submission: Submission, settings: Settings, dependency
         "array_parallelism": settings.slurm.array_parallelism,
         "dependency": dependency or None,
         "wckey": None,
-        "setup": [*_exports(request), *request.setup],
+        "setup": [*_exports(request), *request.setup, *(_on_each_node(command, ask) for command in ask.stage)],
         "srun_args": srun,
         "additional_parameters": extra,
     }
+
+
+def _on_each_node(command: str, ask: Ask) -> str:
+    """A command once on each node; where it fails, the job ends."""
+    return f"srun --nodes={ask.nodes} --ntasks={ask.nodes} --ntasks-per-node=1 bash -c {shlex.quote(command)} || exit 1"
 
 
 def _exports(request: SlurmRequest) -> Sequence[str]:

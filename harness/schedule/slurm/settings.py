@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -53,6 +53,9 @@ class SlurmSettings(SlurmRequest):
     """What runs on a cluster are asked to do.
 
     Args:
+        data_check: ``submit`` plans where ``run`` is called; ``node`` plans in a job, for data that only compute nodes
+            see. In ``data`` variables may stand then, for example ``$SLURM_TMPDIR/data``.
+        stage: By name of the data set, a command that runs once on each node before a job that needs it.
         array_parallelism: Most jobs of one array that run at a time.
         rounds: How often the controller plans what is left before it gives up, whatever failed.
         rendezvous_minutes: How long the ranks of a job wait for each other.
@@ -62,6 +65,8 @@ class SlurmSettings(SlurmRequest):
             is asked otherwise.
     """
 
+    data_check: Literal["submit", "node"] = "submit"
+    stage: dict[Word, Line] = {}
     array_parallelism: int = pydantic.Field(default=64, ge=1)
     rounds: int = pydantic.Field(default=20, ge=1, le=1000)
     rendezvous_minutes: float = pydantic.Field(default=10, gt=0)

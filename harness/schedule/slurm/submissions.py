@@ -30,6 +30,8 @@ TOKEN_CHARACTERS = 12
 CONTROLLER = "controller"
 """Kind of the submission that goes on with a run."""
 JOBS = "jobs"
+PLANNER = "planner"
+"""Kind of the submission that plans a run where the data is."""
 PROBE = "probe"
 """Kind of the submission with which `doctor --probe` looks at a node; it lies outside of the workspace's own."""
 
