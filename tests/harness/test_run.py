@@ -256,7 +256,7 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(world: World) -> None:
     jobs = world.workspace / "jobs"
     jobs.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(jobs)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", str(jobs)], capture_output=True, check=False
     )
     if mounted.returncode != 0:
         pytest.skip("needs the right to mount a file system")

@@ -21,7 +21,8 @@ def test_a_run_is_planned_where_its_data_is(here: ClusterWorld) -> None:
 
 
 def test_data_is_brought_to_the_node_before_each_job(here: ClusterWorld) -> None:
-    bring = f'mkdir -p "{VARIABLE}" && cp -r "{here.data}/imagenet" "{VARIABLE}/" && echo brought >> "{here.folder}/brought"'
+    copy = f'mkdir -p "{VARIABLE}" && cp -r "{here.data}/imagenet" "{VARIABLE}/"'
+    bring = f'{copy} && echo brought >> "{here.folder}/brought"'
     settle(here, data_check="node", stage={"imagenet": bring})
     done = here.run("--executor", "slurm", "--data", VARIABLE)
     assert done.returncode == 0, done.stdout + done.stderr

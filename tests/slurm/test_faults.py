@@ -232,7 +232,7 @@ def test_a_workspace_that_is_read_only_for_a_while_loses_nothing(here: ClusterWo
 def test_a_disk_that_is_full_for_a_while_loses_nothing(here: ClusterWorld) -> None:
     aside = here.folder / "aside"
     shutil.copytree(here.workspace, aside, symlinks=True)
-    with mounted(here.workspace, "-t", "tmpfs", "-o", "size=4m", "tmpfs"):
+    with mounted(here.workspace, "-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs"):
         shutil.copytree(aside, here.workspace, symlinks=True, dirs_exist_ok=True)
         here.submit("--set", "counting.seconds=3")
         here.wait_for("started")
