@@ -149,10 +149,9 @@ def test_slurmctld_killed_right_after_a_submit_forgets_no_job(here: ClusterWorld
     here.cluster.kill_controller()
     time.sleep(1)
     here.cluster.start_controller()
+    # What slurmctld had not yet written down is lost, controllers too; the same command finds that out.
     here.submit("--seeds", "2", "--set", "counting.seconds=2")
-    here.wait_for_end(180)
-    assert here.states() == ["done"] * 2
-    assert len(here.results()) == 2
+    check_one_result(here, 2)
 
 
 def test_slurmctld_that_is_away_while_run_submits_is_waited_for(here: ClusterWorld) -> None:
