@@ -7,6 +7,7 @@ import pickle
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from benchmarks.classification.imagenet_mhead import ImagenetMhead
 from benchmarks.toolbox.modules import SeededBatches, SeededOrder
 from benchmarks.toolbox.modules.norm import RankedBatchNorm, use_ranked_norms
 from benchmarks.toolbox.parts import in_parts, split
+from benchmarks.toolbox.ranks import NobodyCameError, process_group
 from benchmarks.toolbox.runner import Training
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -277,3 +279,11 @@ def test_norms_are_replaced_with_their_tensors() -> None:
 
 def test_the_folder_is_left_clean(folder: Any) -> None:
     assert not (ROOT / ".dist_test").exists(), "results were gathered through the current folder"
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_ranks_that_nobody_joins_give_up_in_time(rank: int) -> None:
+    begun = time.monotonic()
+    with pytest.raises(NobodyCameError), process_group(World(rank, 2), "cpu", "127.0.0.1", free_port(), patience=2):
+        pass
+    assert time.monotonic() - begun < 30
