@@ -6,12 +6,13 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from results.entries import read_entries
 from results.errors import HarnessError, did_you_mean
 from results.files import write_whole
+from results.pages.build import build_page
 from results.pages.markdown import to_markdown
-from results.pages.model import build_page
 from results.pages.public import MODEL_ZOO, page_stem
-from results.table import read_entries, to_frame, write_csv
+from results.table import to_frame, write_csv
 from results.workspace import Workspace
 
 

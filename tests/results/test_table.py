@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from results.entries import read_entries
 from results.record import sha256_of
-from results.table import COLUMNS, collect, read_entries, summarise, write_csv
+from results.table import COLUMNS, collect, summarise, to_parquet, write_csv
 from results.workspace import Workspace
 
 DESIGN_COLUMNS = (
@@ -73,6 +76,26 @@ def test_csv_values_read_back_bit_for_bit(builder: Any, tmp_path: Path) -> None:
     for job in (record, svm):
         for name, metric in job.metrics.items():
             assert read[job.key, name].hex() == metric.value.hex()
+
+
+@pytest.mark.parametrize("label", ["=1+1", "+a", "-a", "@a", "\ta", "'=a", "''@a", "'a", "plain"])
+def test_a_label_that_a_spreadsheet_would_compute_is_text_in_the_csv(label: str, builder: Any, tmp_path: Path) -> None:
+    builder.finish()
+    builder.run({label: "simclr"})
+    write_csv(collect(builder.workspace), tmp_path / "results.csv")
+    with (tmp_path / "results.csv").open(newline="", encoding="utf-8") as stream:
+        (written,) = {row["label"] for row in csv.DictReader(stream)}
+    assert written[0] not in "=+-@\t\r"
+    # Taking one apostrophe away gives the label back.
+    assert re.sub(r"^'(?='*[=+\-@\t\r])", "", written) == label
+
+
+def test_parquet_holds_the_same_table(builder: Any) -> None:
+    builder.finish("voc07_svm", seed=1, values={"svm": "no images"})
+    builder.finish("imagenet_knn")
+    builder.run({"=a": "simclr", "b": "byol"}, [builder.make(backbone="byol")])
+    frame = collect(builder.workspace)
+    pd.testing.assert_frame_equal(pd.read_parquet(io.BytesIO(to_parquet(frame))), frame)
 
 
 def test_rows_do_not_depend_on_the_order_of_files(builder: Any, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from benchmarks.input_convention import DEFAULT_CONVENTION
 from results.errors import HarnessError
+from results.pages.build import DEFAULT_INPUT
 from results.pages.markdown import file_name
-from results.pages.model import DEFAULT_INPUT
 from results.pages.render import render
 from results.pages.sections import GROUPS, SECTIONS
 from results.record import Column, MetricValue, Record
