@@ -190,7 +190,7 @@ def read_workspace(workspace: Workspace) -> Reading:
     reasons = {key: _reason(workspace, job, left_out) for key, job in planned.items()}
     numerics = _numerics_by_protocol(records.values())
     entries = [
-        _entry_of_record(label, job) if isinstance(job, Record) else _entry_of_plan(label, job, reasons, numerics)
+        entry_of_record(label, job) if isinstance(job, Record) else _entry_of_plan(label, job, reasons, numerics)
         for label in labels.values()
         for job in found.get(label.identity, [])
     ]
@@ -201,7 +201,8 @@ def _order(entry: Entry) -> tuple[Any, ...]:
     return entry.label.name, entry.benchmark, entry.group, -1 if entry.seed is None else entry.seed, entry.key
 
 
-def _entry_of_record(label: Label, job: Record) -> Entry:
+def entry_of_record(label: Label, job: Record) -> Entry:
+    """A finished job under a label."""
     stamps = (job.protocol, job.data, job.seed, job.numerics)
     return Entry(label, job.benchmark, job.key, *stamps, job.metrics, job.display, job)
 

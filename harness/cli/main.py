@@ -9,6 +9,7 @@ import typer
 
 from harness import __version__
 from harness.cli import data
+from harness.cli.compare import compare
 from harness.cli.inspect import inspect
 from harness.cli.list import app as list_app
 from harness.cli.logs import logs
@@ -29,7 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for verb in (run, plan, pretrain, status, logs, report, inspect):
+for verb in (run, plan, pretrain, status, logs, report, compare, inspect):
     app.command()(verb)
 app.add_typer(list_app, name="list")
 app.add_typer(data.app, name="data")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from harness.settings import Settings
+    from results.entries import LeftOut
     from results.workspace import Workspace
 
 Checkpoints = Annotated[
@@ -83,6 +84,12 @@ def workspace_of(flag: Path | None) -> Workspace:
     from results.workspace import Workspace
 
     return Workspace(load_settings({"workspace": flag}).workspace)
+
+
+def tell_left_out(left_out: Sequence[LeftOut]) -> None:
+    """Names on standard error the files that could not be used."""
+    for each in left_out:
+        typer.secho(f"left out: {each.path}: {each.reason}", fg="red", err=True)
 
 
 def data_root_of(flag: Path | None) -> Path:
