@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     trust: bool = False
     allow_missing_data: bool = False
     allow_nonstandard_data: bool = False
+    meta: Path | None = None
     slots: int | None = pydantic.Field(default=None, ge=1)
     ranks: int = pydantic.Field(default=1, ge=1, le=1024)
     largest_batch: int | None = pydantic.Field(default=None, ge=1)

@@ -89,7 +89,7 @@ LINEAR_VARIANTS = {
     "resnet50_linear-8xb32-steplr-100e_in1k": "sgd-100e",
     "resnet50_linear-8xb32-coslr-100e_in1k": "cosine-100e",
 }
-"""Our variant of ``imagenet_linear`` for each of their configs; others keep the config's name, which is none of ours."""
+"""Our variant of ``imagenet_linear`` for each of their configs; others keep their name, which is none of ours."""
 
 
 def convert(row: Mapping[str, str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ import typer
 from harness import __version__
 from harness.cli import data
 from harness.cli.compare import compare
+from harness.cli.init import init
 from harness.cli.inspect import inspect
 from harness.cli.list import app as list_app
 from harness.cli.logs import logs
@@ -30,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for verb in (run, plan, pretrain, status, logs, report, compare, inspect):
+for verb in (run, plan, pretrain, status, logs, report, compare, init, inspect):
     app.command()(verb)
 app.add_typer(list_app, name="list")
 app.add_typer(data.app, name="data")

@@ -74,6 +74,10 @@ AllowNonstandard = Annotated[
     bool | None,
     typer.Option("--allow-nonstandard-data", help="Accept data whose counts are not the official ones."),
 ]
+Meta = Annotated[
+    Path | None,
+    typer.Option("--meta", help="Metadata file for model-zoo pages: paper, links, labels. `init` writes an example."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
 
@@ -84,6 +88,13 @@ def workspace_of(flag: Path | None) -> Workspace:
     from results.workspace import Workspace
 
     return Workspace(load_settings({"workspace": flag}).workspace)
+
+
+def meta_of(flag: Path | None) -> Path | None:
+    """The metadata file that the flag, the environment or ``harness.yaml`` names."""
+    from harness.settings import load_settings
+
+    return load_settings({"meta": flag}).meta
 
 
 def tell_left_out(left_out: Sequence[LeftOut]) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli import options
+
+if TYPE_CHECKING:
+    from results.pages.render import Pages
 
 
 def report(
@@ -15,14 +19,50 @@ def report(
     label: Annotated[
         list[str] | None, typer.Option("--label", help="Write the page of this label only; may be repeated.")
     ] = None,
+    meta: options.Meta = None,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="csv, parquet, markdown, metafile, card, latex, joined by commas. Default: all but latex."
+        ),
+    ] = None,
+    refresh: Annotated[
+        list[Path] | None,
+        typer.Option("--refresh", help="Refresh the sections between markers in this README; may be repeated."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the paths as JSON.")] = False,
 ) -> None:
-    """Write results.csv and the pages of every label, and print where they are."""
-    from results.pages.render import render
+    """Write results.csv, the pages of every label and their machine-readable twins, and print where they are.
 
-    paths = [str(path) for path in render(options.workspace_of(workspace), label or None)]
+    Exit status 1: a file of the workspace could not be read and was left out.
+    """
+    from results.entries import read_workspace
+    from results.metadata import read_metadata
+    from results.pages.render import DEFAULT_FORMATS, Request, make_pages, write_pages
+
+    formats = DEFAULT_FORMATS if format_ is None else tuple(name.strip() for name in format_.split(",") if name.strip())
+    path = options.meta_of(meta)
+    request = Request(label or None, formats, None if path is None else read_metadata(path))
+    place = options.workspace_of(workspace)
+    reading = read_workspace(place)
+    pages = make_pages(reading, place, request)
+    for note in pages.matched.notes:
+        typer.secho(f"note: {note}", err=True)
+    # Markers are refused before anything is written.
+    refreshed = refresh_readmes(pages, refresh or [])
+    paths = [str(each) for each in (*write_pages(pages, place), *refreshed)]
     if as_json:
         typer.echo(json.dumps({"pages": paths}, indent=2))
     else:
-        for path in paths:
-            typer.echo(path)
+        for each in paths:
+            typer.echo(each)
+    options.tell_left_out(reading.left_out)
+    if reading.left_out:
+        raise typer.Exit(1)
+
+
+def refresh_readmes(pages: Pages, readmes: list[Path]) -> list[Path]:
+    """Refreshes sections of hand-written READMEs and returns those that changed."""
+    from results.pages.refresh import refresh_file
+
+    return [readme for readme in readmes if refresh_file(readme, pages.part_of(str(readme)))]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from harness.schedule.executor import Executor
     from harness.schedule.loop import Loop
     from harness.settings import Settings
+    from results.metadata import Metadata
+    from results.workspace import Workspace
 
 
 def run(
@@ -39,6 +41,7 @@ def run(
     trust: options.Trust = None,
     allow_missing_data: options.AllowMissing = None,
     allow_nonstandard_data: options.AllowNonstandard = None,
+    meta: options.Meta = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     quiet: options.Quiet = False,
     json: options.Json = False,
@@ -53,14 +56,19 @@ def run(
     from harness.plan import make_plan
 
     settings = options.settings_of(arguments)
+    metadata = None
+    if settings.meta is not None:
+        from results.metadata import read_metadata
+
+        metadata = read_metadata(settings.meta)
     made = make_plan(settings)
     if dry_run:
         show_plan(made, settings, json)
         return
-    raise typer.Exit(_run(made, settings, quiet, json))
+    raise typer.Exit(_run(made, settings, metadata, quiet, json))
 
 
-def _run(made: Plan, settings: Settings, quiet: bool, json: bool) -> int:
+def _run(made: Plan, settings: Settings, metadata: Metadata | None, quiet: bool, json: bool) -> int:
     """Runs a plan and returns the exit status."""
     from harness.cli.live import choose_reporter
     from harness.schedule.loop import Loop
@@ -81,7 +89,7 @@ def _run(made: Plan, settings: Settings, quiet: bool, json: bool) -> int:
         loop.prepare()
         finished = True if settings.cache == "read-only" else loop.run()
         reporter.tick(loop.jobs)
-    _report(workspace, loop, made, console, quiet, json)
+    _report(workspace, loop, made, metadata, console, quiet, json)
     if not finished:
         console.print("interrupted; the same command goes on from here", markup=False)
         return 130
@@ -98,11 +106,20 @@ def make_executor(settings: Settings) -> Executor:
     return LocalExecutor(settings.workspace, settings.slots, usable_ranks(settings), settings.largest_batch)
 
 
-def _report(workspace: Any, loop: Loop, made: Plan, console: Console, quiet: bool, json: bool) -> None:
+def _report(
+    workspace: Workspace,
+    loop: Loop,
+    made: Plan,
+    metadata: Metadata | None,
+    console: Console,
+    quiet: bool,
+    json: bool,
+) -> None:
     """Writes the pages and says what failed and where its log lies."""
     import json as json_module
 
-    from results.pages.render import render
+    from results.entries import read_workspace
+    from results.pages.render import Request, make_pages, write_pages
 
     failed = [tracked for tracked in loop.jobs if tracked.state not in ("done", "cached")]
     for tracked in failed:
@@ -114,7 +131,10 @@ def _report(workspace: Any, loop: Loop, made: Plan, console: Console, quiet: boo
         make_console(stderr=True).print(
             f"{tracked.folder.name}: {reason}{where}", markup=False, highlight=False, style="red"
         )
-    pages = render(workspace, [checkpoint.label for checkpoint in made.checkpoints])
+    reading = read_workspace(workspace)
+    request = Request([checkpoint.label for checkpoint in made.checkpoints], metadata=metadata)
+    pages = write_pages(make_pages(reading, workspace, request), workspace)
+    options.tell_left_out(reading.left_out)
     if json:
         rows = [
             {
@@ -160,6 +180,7 @@ class RunBook:
                     "source": each.intake.source,
                     "format": each.intake.format,
                     "remarks": list(each.intake.remarks),
+                    "sha256": _file_hash(each.checkpoint),
                 }
                 for each in made.checkpoints
             ],
@@ -178,3 +199,11 @@ class RunBook:
         """Notes a submission."""
         self._fields["submissions"].append({"job": job, "executor": executor, "id": number})
         self.write()
+
+
+def _file_hash(checkpoint: str) -> str:
+    """sha256 of a checkpoint's file, by which metadata may name it; empty for what is no local file."""
+    from results.files import file_sha256
+
+    path = Path(checkpoint)
+    return file_sha256(path) if path.is_file() else ""

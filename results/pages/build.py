@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from results.entries import Entry
@@ -15,6 +17,7 @@ from results.pages.model import (
     Page,
     Remark,
     Row,
+    RowName,
     SectionView,
     Table,
     Version,
@@ -30,21 +33,45 @@ REASON_CHARACTERS = 240
 """Longer reasons are cut on a page; ``results.csv`` has them whole."""
 
 
-def build_page(title: str, entries: Sequence[Entry], summary: _Summary | None = None) -> Page:
+Summaries = Mapping[tuple[tuple[Any, ...], str], Summary]
+"""What :func:`results.table.summarise_cells` gives."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sources:
+    """What all tables are made of: the numbers and the names of rows by label."""
+
+    summary: Summaries
+    names: Mapping[str, RowName]
+
+    def name(self, label: str) -> RowName:
+        return self.names.get(label) or RowName(label)
+
+    def titles(self, labels: Iterable[str]) -> tuple[str, ...]:
+        return tuple(self.name(label).title for label in labels)
+
+
+def build_page(
+    title: str,
+    entries: Sequence[Entry],
+    summary: Summaries | None = None,
+    names: Mapping[str, RowName] = MappingProxyType({}),
+) -> Page:
     """Orders entries into the groups, sections and tables of one page.
 
     Args:
         title: Heading of the page.
         entries: Jobs of one or several labels, sorted as :func:`results.entries.read_entries` gives them.
         summary: What :func:`results.table.summarise_cells` says of these entries, or of more; None to work it out.
+        names: What rows are called, by label, where that is not the label.
     """
     by_benchmark: dict[str, list[Entry]] = {}
     for entry in entries:
         by_benchmark.setdefault(entry.benchmark, []).append(entry)
     known = {section.benchmark for section in SECTIONS}
     others = tuple(Section(name, OTHER.name, name, name) for name in sorted(by_benchmark.keys() - known))
-    summary = summarise_cells(entries) if summary is None else summary
-    groups = tuple(_group(group, SECTIONS + others, by_benchmark, summary) for group in GROUPS)
+    sources = _Sources(summarise_cells(entries) if summary is None else summary, names)
+    groups = tuple(_group(group, SECTIONS + others, by_benchmark, sources) for group in GROUPS)
     profiles = {entry.protocol.profile for entry in entries}
     return Page(
         title,
@@ -56,28 +83,23 @@ def build_page(title: str, entries: Sequence[Entry], summary: _Summary | None = 
     )
 
 
-_Summary = Mapping[tuple[tuple[Any, ...], str], Summary]
-
-
 def _group(
-    group: Group, sections: Iterable[Section], by_benchmark: Mapping[str, Sequence[Entry]], summary: _Summary
+    group: Group, sections: Iterable[Section], by_benchmark: Mapping[str, Sequence[Entry]], sources: _Sources
 ) -> GroupView:
     views: list[SectionView] = []
     data: list[str] = []
-    last_heading = ""
     for section in sections:
         if section.group != group.name or section.benchmark not in by_benchmark:
             continue
-        tables = _tables(section, by_benchmark[section.benchmark], summary)
+        tables = _tables(section, by_benchmark[section.benchmark], sources)
         if not tables:
             continue
-        views.append(SectionView("" if section.heading == last_heading else section.heading, section.intro, tables))
-        last_heading = section.heading
+        views.append(SectionView(section.benchmark, section.heading, section.intro, tables))
         data.append(section.data)
-    return GroupView(group.heading, group.remark, tuple(dict.fromkeys(data)), tuple(views))
+    return GroupView(group.name, group.heading, group.remark, tuple(dict.fromkeys(data)), tuple(views))
 
 
-def _tables(section: Section, entries: Sequence[Entry], summary: _Summary) -> tuple[Table, ...]:
+def _tables(section: Section, entries: Sequence[Entry], sources: _Sources) -> tuple[Table, ...]:
     """One table for each thing that keeps numbers apart and each heading, the main one first."""
     comparable: dict[tuple[str, ...], list[Entry]] = {}
     for entry in sorted(entries, key=lambda entry: entry.group):
@@ -90,7 +112,7 @@ def _tables(section: Section, entries: Sequence[Entry], summary: _Summary) -> tu
         for heading, by_metric in columns.items():
             if by_metric:
                 details = section.details if heading == "" else ()
-                tables.append(_table(section.benchmark, heading, details, tuple(by_metric.values()), members, summary))
+                tables.append(_table(section.benchmark, heading, details, tuple(by_metric.values()), members, sources))
     return tuple(tables)
 
 
@@ -100,15 +122,18 @@ def _table(
     details: tuple[tuple[str, str], ...],
     columns: tuple[Column, ...],
     entries: Sequence[Entry],
-    summary: _Summary,
+    sources: _Sources,
 ) -> Table:
     by_label: dict[str, list[Entry]] = {}
     for entry in entries:
         by_label.setdefault(entry.label.name, []).append(entry)
     rows = tuple(
         Row(
-            label,
-            (*(_detail(jobs, name) for name, _ in details), *(_cell(jobs, column, summary) for column in columns)),
+            sources.name(label),
+            (
+                *(_detail(jobs, name) for name, _ in details),
+                *(cell_of(jobs, column, sources.summary) for column in columns),
+            ),
             tuple(jobs),
         )
         for label, jobs in by_label.items()
@@ -116,9 +141,13 @@ def _table(
     header = (FIRST_COLUMN, *(title for _, title in details), *(column.title for column in columns))
     several = len(by_label) > 1
     remarks = tuple(
-        remark for label, jobs in by_label.items() for remark in _remarks(label if several else "", jobs, columns)
+        remark
+        for label, jobs in by_label.items()
+        for remark in remarks_of(sources.name(label).title if several else "", jobs, columns)
     )
-    return Table(benchmark, heading, entries[0].protocol.profile, header, rows, _caption(by_label), remarks)
+    return Table(
+        benchmark, heading, entries[0].protocol.profile, header, rows, caption_of(by_label, sources.titles), remarks
+    )
 
 
 def _detail(jobs: Sequence[Entry], name: str) -> Cell:
@@ -127,7 +156,7 @@ def _detail(jobs: Sequence[Entry], name: str) -> Cell:
     return Cell(", ".join(dict.fromkeys(found)))
 
 
-def _cell(jobs: Sequence[Entry], column: Column, summary: _Summary) -> Cell:
+def cell_of(jobs: Sequence[Entry], column: Column, summary: Summaries) -> Cell:
     """The rounded mean, with its deviation where there are several seeds; blank without a value."""
     found = summary.get((jobs[0].row, column.metric))
     if found is None or found.n == 0:
@@ -144,7 +173,7 @@ def rounded(value: float, decimals: int) -> str:
     return f"{round(value, decimals) + 0.0:.{decimals}f}"
 
 
-def _remarks(label: str, jobs: Sequence[Entry], columns: Sequence[Column]) -> list[Remark]:
+def remarks_of(label: str, jobs: Sequence[Entry], columns: Sequence[Column]) -> list[Remark]:
     """The notes of one row's cells; columns with the same note share a remark."""
     titles: dict[tuple[str, bool], dict[int | None, list[str]]] = {}
     absent = MetricValue(None, note="not measured")
@@ -163,7 +192,8 @@ def _remarks(label: str, jobs: Sequence[Entry], columns: Sequence[Column]) -> li
     return remarks
 
 
-def _caption(by_label: Mapping[str, Sequence[Entry]]) -> Caption:
+def caption_of(by_label: Mapping[str, Sequence[Entry]], titles: Callable[[Iterable[str]], tuple[str, ...]]) -> Caption:
+    """How the numbers of one table were measured; ``titles`` says what its rows are called."""
     entries = [entry for jobs in by_label.values() for entry in jobs]
     protocol, data = entries[0].protocol, entries[0].data
     inputs: dict[str, list[str]] = {}
@@ -184,9 +214,9 @@ def _caption(by_label: Mapping[str, Sequence[Entry]]) -> Caption:
         data.name,
         tuple(data.counts.items()),
         tuple(public_text(sentence) for sentence in data.nonstandard),
-        tuple((convention, tuple(labels)) for convention, labels in inputs.items()),
-        tuple((remark, tuple(labels)) for remark, labels in remarks.items()),
-        tuple((measured, tuple(labels)) for measured, labels in sorted(seeds.items())),
+        tuple((convention, titles(labels)) for convention, labels in inputs.items()),
+        tuple((remark, titles(labels)) for remark, labels in remarks.items()),
+        tuple((measured, titles(labels)) for measured, labels in sorted(seeds.items())),
         _numerics(entries[0].numerics),
     )
 

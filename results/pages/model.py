@@ -76,16 +76,29 @@ class Cell:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class RowName:
+    """What a row is called.
+
+    Args:
+        title: Its first cell.
+        link: Where that leads; empty for nowhere.
+    """
+
+    title: str
+    link: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Row:
     """One row: a label and its cells.
 
     Args:
-        label: The label.
+        name: Its first cell.
         cells: One for each column after the first.
         jobs: The jobs behind it, one a seed.
     """
 
-    label: str
+    name: RowName
     cells: tuple[Cell, ...]
     jobs: tuple[Entry, ...]
 
@@ -118,18 +131,68 @@ class Table:
 
 
 @dataclasses.dataclass(frozen=True)
-class SectionView:
-    """A section with its tables; ``heading`` is empty where it stands under the one before."""
+class Links:
+    """Cell of links: titles and where they lead."""
 
+    links: tuple[tuple[str, str], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelRow:
+    """One model in the table of models."""
+
+    backbone: str
+    epochs: str
+    batch_size: str
+    results: tuple[str, ...]
+    links: tuple[Links, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelTable:
+    """The table of models: what they are, their top-1 accuracies, and links.
+
+    Args:
+        algorithm: Stands once, over all rows.
+        profile: Profile of its numbers.
+        rows: One a model.
+        captions: How its numbers were measured, one for each column that has any.
+        remarks: Reasons and notes.
+    """
+
+    algorithm: str
+    profile: str
+    rows: tuple[ModelRow, ...]
+    captions: tuple[Caption, ...]
+    remarks: tuple[Remark, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class SectionView:
+    """A section with its tables; neighbours of one heading share it.
+
+    Args:
+        benchmark: Name of the benchmark.
+        heading: Fourth-level heading.
+        intro: Paragraphs above its tables, in markdown.
+        config: Link to the configuration that the numbers were made with; empty where none is known.
+        tables: Tables of numbers.
+        models: Tables of models, on the pages of algorithms.
+    """
+
+    benchmark: str
     heading: str
     intro: tuple[str, ...]
     tables: tuple[Table, ...]
+    config: str = ""
+    models: tuple[ModelTable, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class GroupView:
     """A group with the names of the data sets that it shows."""
 
+    name: str
     heading: str
     remark: str
     data: tuple[str, ...]
