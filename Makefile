@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 # venv without pip needs no ensurepip, which Debian packs apart; the system's pip then installs into it.
 INSTALL := $(PYTHON) -m pip --python $(VENV)/bin/python install --quiet --disable-pip-version-check --no-deps
 
-.PHONY: demo test test-slow lint types imports check clean
+.PHONY: demo test test-browser test-slow lint types imports check clean
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -27,7 +27,11 @@ demo: $(VENV)/installed
 	@echo "The page: work_dirs/pages/demo.md"
 
 test: $(VENV)/installed-dev
-	$(RUN) -m pytest -m "not slow" -n 2 --dist loadfile
+	$(RUN) -m pytest -m "not slow and not browser" -n 2 --dist loadfile
+
+# Chromium is Debian's: apt-get install --no-install-recommends chromium
+test-browser: $(VENV)/installed-dev
+	$(RUN) -m pytest -m browser tests/results/pages/html
 
 test-slow: $(VENV)/installed-dev
 	$(RUN) -m pytest -m slow -s

@@ -23,7 +23,8 @@ def report(
     format_: Annotated[
         str | None,
         typer.Option(
-            "--format", help="csv, parquet, markdown, metafile, card, latex, joined by commas. Default: all but latex."
+            "--format",
+            help="csv, parquet, markdown, html, metafile, card, latex; by commas. Default: all but latex.",
         ),
     ] = None,
     refresh: Annotated[

@@ -56,10 +56,16 @@ def escape(text: str) -> str:
     Markup becomes character references, which neither a table's splitting at ``|`` nor HTML sees. Line breaks become
     spaces; other control characters and those that turn the direction of writing become U+FFFD.
     """
+    return _SPECIAL.sub(lambda match: "".join(f"&#{ord(character)};" for character in match.group()), plain(text))
+
+
+def plain(text: str) -> str:
+    """Any text as one line; control characters and those that turn the direction of writing become U+FFFD."""
     line = " ".join(text.split())
+    if line.isascii() and line.isprintable():
+        return line
     hidden = (character in _BIDIRECTIONAL or unicodedata.category(character) in ("Cc", "Cs") for character in line)
-    line = "".join("\ufffd" if hide else character for character, hide in zip(line, hidden, strict=True))
-    return _SPECIAL.sub(lambda match: "".join(f"&#{ord(character)};" for character in match.group()), line)
+    return "".join("\ufffd" if hide else character for character, hide in zip(line, hidden, strict=True))
 
 
 def link_target(link: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from results.files import write_whole
 from results.metadata import Matched, Metadata, match
 from results.pages.build import Summaries, build_page
 from results.pages.card import model_card
+from results.pages.html.page import to_html
 from results.pages.latex import to_latex
 from results.pages.markdown import part_to_markdown, to_markdown, zoo_to_markdown
 from results.pages.metafile import MMPRETRAIN, MMSELFSUP, metafile, model_index
@@ -22,10 +24,10 @@ from results.pages.zoo import ZooPage, build_zoo_page
 from results.table import summarise_cells, to_csv, to_frame, to_parquet
 from results.workspace import Workspace
 
-FORMATS = ("csv", "parquet", "markdown", "metafile", "card", "latex")
+FORMATS = ("csv", "parquet", "markdown", "html", "metafile", "card", "latex")
 """Everything that can be written."""
 
-DEFAULT_FORMATS = ("csv", "parquet", "markdown", "metafile", "card")
+DEFAULT_FORMATS = ("csv", "parquet", "markdown", "html", "metafile", "card")
 """What is written unless something else is asked for; metafiles and cards need metadata."""
 
 ZOO_TITLE = "Model zoo"
@@ -91,6 +93,8 @@ class Pages:
                 yield f"{page_stem(label)}.md", to_markdown(self.page(label))
             if self.several:
                 yield f"{MODEL_ZOO}.md", to_markdown(self.zoo)
+        if "html" in self.formats:
+            yield "results.html", to_html(self.zoo, self.entries)
         if "latex" in self.formats:
             yield "results.tex", to_latex(self.zoo)
         if self.algorithms:
@@ -115,7 +119,7 @@ class Pages:
         if "metafile" in self.formats:
             yield "zoo/model-index.yml", model_index(folders)
 
-    @property
+    @functools.cached_property
     def zoo(self) -> Page:
         """The page of all labels."""
         return build_page(ZOO_TITLE, self.entries, self.summary)

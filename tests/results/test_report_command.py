@@ -29,7 +29,14 @@ def test_the_paths_of_the_pages_are_printed(builder: Any) -> None:
     plain = CliRunner().invoke(command(), ["--workspace", root])
     assert plain.exit_code == 0
     printed = plain.stdout.splitlines()
-    assert [Path(line).name for line in printed] == ["results.csv", "results.parquet", "a.md", "b.md", "model_zoo.md"]
+    assert [Path(line).name for line in printed] == [
+        "results.csv",
+        "results.parquet",
+        "a.md",
+        "b.md",
+        "model_zoo.md",
+        "results.html",
+    ]
     assert all(Path(line).is_file() for line in printed)
     as_json = CliRunner().invoke(command(), ["--workspace", root, "--json", "--label", "b"])
     assert json.loads(as_json.stdout) == {"pages": [*printed[:2], *printed[3:]]}
@@ -43,7 +50,7 @@ def test_metadata_makes_pages_metafiles_and_cards(builder: Any, tmp_path: Path) 
     result = CliRunner().invoke(command(), ["--workspace", str(builder.workspace.root), "--meta", str(meta)])
     assert result.exit_code == 0
     names = [str(Path(line).relative_to(builder.workspace.pages)) for line in result.stdout.splitlines()]
-    assert names[3:] == [
+    assert names[4:] == [
         "zoo/SimCLR/README.md",
         "zoo/SimCLR/metafile.yml",
         "zoo/SimCLR/metafile-mmpretrain.yml",
