@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import functools
+import gc
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +182,8 @@ def read_workspace(workspace: Workspace) -> Reading:
     left_out: list[LeftOut] = []
     runs = _read_runs(workspace, left_out)
     labels = {label.name: label for run in runs for label in run.labels}
-    records = _read_records(workspace, left_out)
+    with _no_collection():
+        records = _read_records(workspace, left_out)
     planned = {job.key: job for run in runs for job in run.jobs if job.key not in records}
     found: dict[tuple[str, str], list[_PlannedJob | Record]] = {}
     for record in records.values():
@@ -195,6 +198,18 @@ def read_workspace(workspace: Workspace) -> Reading:
         for job in found.get(label.identity, [])
     ]
     return Reading(tuple(sorted(entries, key=_order)), tuple(left_out))
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Of thousands of records none is garbage; the collector would walk through all of them again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _order(entry: Entry) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -23,6 +24,11 @@ lack the protocol's fields."""
 
 MOST_DECIMALS = 12
 """Digits after the point that a page may show."""
+
+_AS_WRITTEN = re.compile(rb'"schema": ?%d\b' % SCHEMA)
+_HUGE = re.compile(rb"[eE]\+?\d{3,}[\s,\]}]")
+"""A text that has the first, names the youngest field and has neither the second nor NaN nor infinity is parsed once
+instead of twice: with ten thousand records that is a third of the time of a report."""
 
 _CLOSED: dict[str, Any] = {"extra": "forbid"}
 """How pydantic reads the dataclasses below: a name that they do not have is an error."""
@@ -191,9 +197,14 @@ class Record:
         """
         from pydantic_core import from_json, to_json
 
+        finite = b"NaN" not in text and b"Infinity" not in text and not _HUGE.search(text)
+        if finite and b'"protocol_fields"' in text and _AS_WRITTEN.search(text):
+            return record_adapter().validate_json(text, strict=True)
         raw = from_json(text, allow_inf_nan=False)
         if not isinstance(raw, dict):
             raise ValueError("not a record: no JSON object")
+        # A number that no float can hold has become infinite.
+        json.dumps(raw, allow_nan=False)
         schema = raw.get("schema")
         if isinstance(schema, int) and schema > SCHEMA:
             raise ValueError(f"a record of schema {schema}, made by a newer harness; this one reads 0 to {SCHEMA}")

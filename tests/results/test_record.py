@@ -119,6 +119,21 @@ def test_the_field_that_is_wrong_is_named(change: dict[str, Any], place: str, bu
         Record.read(path)
 
 
+def test_infinity_in_a_detail_is_refused_however_it_is_written(builder: Any, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    for word in ("NaN", "Infinity", "-Infinity", "1e999"):
+        path.write_text(builder.make(details={"mean": 0.125}).to_json().replace("0.125", word))
+        with pytest.raises(HarnessError):
+            Record.read(path)
+
+
+def test_a_detail_may_speak_of_infinity(builder: Any, tmp_path: Path) -> None:
+    record = builder.make(details={"layer": "Infinity", "NaN": 1})
+    path = tmp_path / "result.json"
+    path.write_text(record.to_json())
+    assert Record.read(path) == record
+
+
 def test_a_truncated_record_is_refused_wherever_it_is_cut(builder: Any, tmp_path: Path) -> None:
     text = builder.make().to_json().rstrip()
     path = tmp_path / "result.json"

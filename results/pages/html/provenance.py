@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
 from results.entries import Entry
@@ -12,6 +12,7 @@ from results.pages.markdown import file_name
 from results.pages.model import Table
 from results.pages.public import public_text
 from results.published import Published
+from results.record import BackboneStamp, Record
 
 _PROTOCOL = ("name", "version", "hash", "profile", "modified")
 
@@ -65,17 +66,14 @@ class Provenance:
             raise ValueError("a job without a record has no provenance")
         stamp, data = entry.protocol, entry.data
         facts = (stamp.name, stamp.version, stamp.hash, stamp.profile, stamp.modified)
-        protocol = {**dict(zip(_PROTOCOL, facts, strict=True)), "fields": record.protocol_fields}
-        backbone = {**dataclasses.asdict(entry.label.backbone), "source": file_name(entry.label.backbone.source)}
-        settings = {"numerics": entry.numerics, "versions": record.versions, "git": record.git, "device": record.device}
-        versions = tuple(record.versions.items())
+        settings = entry.numerics_text, tuple(record.versions.items()), record.git, record.device
         return [
             entry.label.name,
             # Fields are one object wherever they are equal (see `results.entries`).
-            self._part("protocols", (*facts, id(record.protocol_fields)), protocol),
-            self._part("data", (data.name, data.fingerprint, data.nonstandard), dataclasses.asdict(data)),
-            self._part("backbones", entry.label.backbone, backbone),
-            self._part("settings", (entry.numerics_text, versions, record.git, record.device), settings),
+            self._part("protocols", (*facts, id(record.protocol_fields)), lambda: _protocol(facts, record)),
+            self._part("data", (data.name, data.fingerprint, data.nonstandard), lambda: dataclasses.asdict(data)),
+            self._part("backbones", entry.label.backbone, lambda: _backbone(entry.label.backbone)),
+            self._part("settings", settings, lambda: _settings(record)),
             record.key,
             record.seed,
             record.finished,
@@ -84,12 +82,12 @@ class Provenance:
             {name: metric.value for name, metric in entry.metrics.items()},
         ]
 
-    def _part(self, kind: str, key: Hashable, value: Mapping[str, Any]) -> int:
-        """The number of what many jobs share."""
+    def _part(self, kind: str, key: Hashable, make: Callable[[], Mapping[str, Any]]) -> int:
+        """The number of what many jobs share, which is made for the first of them."""
         known = self._parts[kind]
         if key not in known:
             known[key] = len(known)
-            self._values[kind].append(_public(value))
+            self._values[kind].append(_public(make()))
         return known[key]
 
     def to_json(self) -> str:
@@ -97,6 +95,23 @@ class Provenance:
         value = {**self._values, "jobs": self._rows, "tables": self._tables, "published": self._published}
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _protocol(facts: tuple[object, ...], record: Record) -> dict[str, Any]:
+    return {**dict(zip(_PROTOCOL, facts, strict=True)), "fields": record.protocol_fields}
+
+
+def _backbone(stamp: BackboneStamp) -> dict[str, Any]:
+    return {**dataclasses.asdict(stamp), "source": file_name(stamp.source)}
+
+
+def _settings(record: Record) -> dict[str, Any]:
+    return {
+        "numerics": record.numerics,
+        "versions": record.versions,
+        "git": record.git,
+        "device": record.device,
+    }
 
 
 def _public(value: Any) -> Any:
