@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -154,7 +155,9 @@ def to_csv(frame: pd.DataFrame) -> str:
     """The text of :func:`write_csv`."""
     texts = [name for name, kind in COLUMNS.items() if kind == "str"]
     safe = frame.assign(**{name: frame[name].str.replace(FORMULA, r"'\1", regex=True) for name in texts})
-    return safe.to_csv(index=False, lineterminator="\n")
+    text = safe.to_csv(index=False, lineterminator="\n")
+    # A carriage return alone is not quoted, but ends the line for those who read.
+    return safe.to_csv(index=False, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC) if "\r" in text else text
 
 
 def to_parquet(frame: pd.DataFrame) -> bytes:

@@ -206,6 +206,7 @@ def caption_of(by_label: Mapping[str, Sequence[Entry]], titles: Callable[[Iterab
             remarks.setdefault(public_text(remark), []).append(label)
         if measured := tuple(sorted({job.seed for job in jobs if job.record and job.seed is not None})):
             seeds.setdefault(measured, []).append(label)
+    code = tuple(sorted({public_text(entry.record.git) or "unknown" for entry in entries if entry.record}))
     return Caption(
         protocol.name,
         protocol.version,
@@ -218,6 +219,7 @@ def caption_of(by_label: Mapping[str, Sequence[Entry]], titles: Callable[[Iterab
         tuple((remark, titles(labels)) for remark, labels in remarks.items()),
         tuple((measured, titles(labels)) for measured, labels in sorted(seeds.items())),
         _numerics(entries[0].numerics),
+        code if len(code) > 1 else (),
     )
 
 

@@ -97,6 +97,10 @@ def caption_line(caption: Caption) -> str:
         parts.append("numerics: " + escape(", ".join(f"{name} {value}" for name, value in caption.numerics)))
     if caption.modified:
         parts.append("**modified**: " + escape(", ".join(caption.modified)))
+    if caption.code:
+        parts.append(
+            "**made by differing code**: " + escape(", ".join(code[:HASH_CHARACTERS] for code in caption.code))
+        )
     return "; ".join(parts) + "."
 
 

@@ -26,6 +26,7 @@ class Caption:
         remarks: What belongs beside every number of a backbone, and the labels it concerns.
         seeds: Seeds with a result and the labels that have them; empty without randomness.
         numerics: Name and value of what is set.
+        code: Versions of the code that made the numbers, where there are several.
     """
 
     protocol: str
@@ -39,6 +40,7 @@ class Caption:
     remarks: tuple[tuple[str, tuple[str, ...]], ...]
     seeds: tuple[tuple[tuple[int, ...], tuple[str, ...]], ...]
     numerics: tuple[tuple[str, str], ...]
+    code: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,16 @@ FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 MEND = "write `<!-- harness:begin PART -->` and `<!-- harness:end -->`, each on a line of its own"
 
 
-def refresh(text: str, where: str, part_of: Callable[[str, str], str]) -> str:
+@dataclasses.dataclass(frozen=True)
+class _Between:
+    """What stands between two markers."""
+
+    part: str
+    page: str
+    lines: int
+
+
+def refresh(text: str, where: str, part_of: Callable[[str, str], str], optional: bool = False) -> str:
     """Replaces what stands between markers; line endings stay as they are.
 
     Args:
@@ -23,37 +33,52 @@ def refresh(text: str, where: str, part_of: Callable[[str, str], str]) -> str:
         where: Its name, for errors.
         part_of: Gives the text of a part (a benchmark, ``results`` or ``provenance``) of a page (an algorithm or a
             label; empty for the only one).
+        optional: Whether there may be no marker at all.
 
     Raises:
-        HarnessError: A marker without its partner, one inside another, or no marker at all.
+        HarnessError: A marker without its partner, one inside another, or no marker where it is not optional.
     """
     newline = "\r\n" if "\r\n" in text else "\n"
-    kept: list[str] = []
+    pieces = _pieces(text, where)
+    if not optional and all(isinstance(piece, str) for piece in pieces):
+        raise HarnessError("there is no marker to refresh", where, MEND)
+    made = []
+    for piece in pieces:
+        if isinstance(piece, _Between):
+            body = part_of(piece.part, piece.page).strip("\n")
+            piece = f"\n{body}\n\n".replace("\n", newline)
+        made.append(piece)
+    return "".join(made)
+
+
+def outside(text: str) -> str:
+    """What a README says outside of markers, on the same lines: those between markers are empty."""
+    return "".join(piece if isinstance(piece, str) else "\n" * piece.lines for piece in _pieces(text, ""))
+
+
+def _pieces(text: str, where: str) -> list[str | _Between]:
+    """Lines outside of markers, the markers among them, and what stands between."""
+    pieces: list[str | _Between] = []
     opened: tuple[int, str, str] | None = None
     fence = ""
-    found = False
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
         bare = line.rstrip("\r\n")
-        fence = _fence_after(fence, bare) if opened is None else fence
+        fence = _fence_after(fence, bare) if opened is None else ""
         begin, end = (None, None) if fence else (BEGIN.fullmatch(bare), END.fullmatch(bare))
         if begin and opened:
             raise HarnessError(f"a marker begins inside that of line {opened[0]}", f"{where}, line {number}", MEND)
         if end and not opened:
             raise HarnessError("a marker ends what did not begin", f"{where}, line {number}", MEND)
-        if begin:
-            opened, found = (number, begin["part"], begin["page"] or ""), True
-            kept.append(line)
-        elif end and opened:
-            body = part_of(opened[1], opened[2]).strip("\n").replace("\n", newline)
-            kept += [newline, body, newline * 2, line]
+        if end and opened:
+            pieces.append(_Between(opened[1], opened[2], number - opened[0] - 1))
             opened = None
-        elif not opened:
-            kept.append(line)
+        if opened is None:
+            pieces.append(line)
+        if begin:
+            opened = number, begin["part"], begin["page"] or ""
     if opened:
         raise HarnessError("a marker does not end", f"{where}, line {opened[0]}", MEND)
-    if not found:
-        raise HarnessError("there is no marker to refresh", where, MEND)
-    return "".join(kept)
+    return pieces
 
 
 def _fence_after(fence: str, line: str) -> str:

@@ -75,6 +75,7 @@ class Pages:
         self.by_label: dict[str, list[Entry]] = {}
         for entry in self.entries:
             self.by_label.setdefault(entry.label.name, []).append(entry)
+        self.metadata = request.metadata
         self.algorithms = {each.name: each for each in (request.metadata.algorithms if request.metadata else ())}
         self.matched = Matched({}, ())
         if request.metadata is not None:
@@ -118,6 +119,11 @@ class Pages:
                         yield f"cards/{page_stem(model.name)}/README.md", card
         if "metafile" in self.formats:
             yield "zoo/model-index.yml", model_index(folders)
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """sha256 of the checkpoint's file by label, where a run noted it."""
+        return {each.label.name: each.label.sha256 for each in self.entries if each.label.sha256}
 
     @functools.cached_property
     def zoo(self) -> Page:

@@ -78,7 +78,7 @@ def test_csv_values_read_back_bit_for_bit(builder: Any, tmp_path: Path) -> None:
             assert read[job.key, name].hex() == metric.value.hex()
 
 
-@pytest.mark.parametrize("label", ["=1+1", "+a", "-a", "@a", "\ta", "'=a", "''@a", "'a", "plain"])
+@pytest.mark.parametrize("label", ["=1+1", "+a", "-a", "@a", "\ta", "'=a", "''@a", "'a", "plain", "a\rb"])
 def test_a_label_that_a_spreadsheet_would_compute_is_text_in_the_csv(label: str, builder: Any, tmp_path: Path) -> None:
     builder.finish()
     builder.run({label: "simclr"})

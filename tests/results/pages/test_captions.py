@@ -111,6 +111,13 @@ def test_where_numbers_come_from_is_told(builder: Any) -> None:
     assert "Versions: git 0123456; numpy 2.2.6; torch 2.14.0." in origin
 
 
+def test_numbers_made_by_differing_code_are_marked_under_their_table(builder: Any) -> None:
+    builder.finish("imagenet_knn", seed=0, git="a" * 40)
+    builder.finish("imagenet_knn", seed=1, git="b" * 40)
+    builder.run({"a": "simclr"})
+    assert "made by differing code: aaaaaaaaaaaa, bbbbbbbbbbbb" in tables(render(builder.workspace)[1])[0][3]
+
+
 def test_versions_that_differ_are_told(builder: Any) -> None:
     builder.finish("imagenet_knn")
     builder.finish("voc07_svm", versions={"torch": "2.13.0", "numpy": "2.2.6"})
