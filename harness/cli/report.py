@@ -26,7 +26,7 @@ def report(
         str | None,
         typer.Option(
             "--format",
-            help="csv, parquet, markdown, html, metafile, card, latex; by commas. Default: all but latex.",
+            help="csv, parquet, markdown, html, metafile, card, latex, figures; by commas. Default: the first six.",
         ),
     ] = None,
     refresh: Annotated[

@@ -14,6 +14,7 @@ from results.files import write_whole
 from results.metadata import Matched, Metadata, match
 from results.pages.build import Summaries, build_page
 from results.pages.card import model_card
+from results.pages.figures import figures
 from results.pages.html.page import to_html
 from results.pages.latex import to_latex
 from results.pages.markdown import part_to_markdown, to_markdown, zoo_to_markdown
@@ -24,7 +25,7 @@ from results.pages.zoo import ZooPage, build_zoo_page
 from results.table import summarise_cells, to_csv, to_frame, to_parquet
 from results.workspace import Workspace
 
-FORMATS = ("csv", "parquet", "markdown", "html", "metafile", "card", "latex")
+FORMATS = ("csv", "parquet", "markdown", "html", "metafile", "card", "latex", "figures")
 """Everything that can be written."""
 
 DEFAULT_FORMATS = ("csv", "parquet", "markdown", "html", "metafile", "card")
@@ -98,6 +99,9 @@ class Pages:
             yield "results.html", to_html(self.zoo, self.entries)
         if "latex" in self.formats:
             yield "results.tex", to_latex(self.zoo)
+        if "figures" in self.formats:
+            for name, content in figures(self.zoo):
+                yield f"figures/{name}", content
         if self.algorithms:
             yield from self._files_of_algorithms()
 

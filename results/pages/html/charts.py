@@ -7,25 +7,10 @@ import html
 import math
 from collections.abc import Sequence
 
+from results.pages.series import COLOURS, Axis, LinePlot, Plot, StripPlot
+
 WIDTH, HEIGHT = 460.0, 260.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 14.0, 12.0, 40.0
-COLOURS = 8
-"""Colours and shapes of markers that the page's style has; more lines than that are not told apart."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Line:
-    """One line of a chart.
-
-    Args:
-        name: What it shows.
-        points: x and y.
-        colour: Number of its colour and marker; None for its place in the chart.
-    """
-
-    name: str
-    points: tuple[tuple[float, float], ...]
-    colour: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,35 +30,17 @@ class Chart:
     left_out: int
 
 
-@dataclasses.dataclass(frozen=True)
-class Axis:
-    """A horizontal axis.
-
-    Args:
-        title: What it shows.
-        ticks: Values and their labels.
-        logarithmic: Whether equal factors are equally far apart.
-    """
-
-    title: str
-    ticks: tuple[tuple[float, str], ...]
-    logarithmic: bool = False
+def chart(plot: Plot) -> Chart:
+    """Draws a plot."""
+    return line_chart(plot) if isinstance(plot, LinePlot) else strip(plot)
 
 
-def line_chart(title: str, lines: Sequence[Line], axis: Axis) -> Chart | None:
-    """Draws lines over one axis, in percent; None where fewer than two points are there.
-
-    Args:
-        title: Heading of the chart.
-        lines: The lines, the most important first.
-        axis: The horizontal axis.
-    """
-    shown = [line for line in lines if line.points][:COLOURS]
-    if not any(len(line.points) > 1 for line in shown):
-        return None
-    xs = [_place(x, axis.logarithmic) for line in shown for x, _ in line.points]
+def line_chart(plot: LinePlot) -> Chart:
+    """Draws lines over one axis, in percent."""
+    title, axis, shown = plot.title, plot.axis, plot.shown
+    xs = [_place(x, axis.logarithmic) for _, line in shown for x, _ in line.points]
     xs += [_place(x, axis.logarithmic) for x, _ in axis.ticks]
-    ys = [y for line in shown for _, y in line.points]
+    ys = [y for _, line in shown for _, y in line.points]
     low, high, step = nice_range(min(ys), max(ys))
     x_scale = _Scale(min(xs), max(xs), LEFT, WIDTH - RIGHT)
     y_scale = _Scale(low, high, HEIGHT - BOTTOM, TOP)
@@ -82,8 +49,7 @@ def line_chart(title: str, lines: Sequence[Line], axis: Axis) -> Chart | None:
         at = x_scale(_place(x, axis.logarithmic))
         parts.append(_words("tick", "middle", at, HEIGHT - BOTTOM + 16, text))
     parts.append(_words("axis", "middle", (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, axis.title))
-    colours = [place if line.colour is None else line.colour for place, line in enumerate(shown)]
-    for number, line in zip(colours, shown, strict=True):
+    for number, line in shown:
         places = [(x_scale(_place(x, axis.logarithmic)), y_scale(y), x, y) for x, y in line.points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _, _ in places)
         marks = "".join(
@@ -93,37 +59,15 @@ def line_chart(title: str, lines: Sequence[Line], axis: Axis) -> Chart | None:
         parts.append(
             f'<g class="series c{number}" data-name="{_text(line.name)}"><polyline points="{path}"/>{marks}</g>'
         )
-    spoken = f"{title}: {', '.join(line.name for line in shown)}. The table above has the numbers."
-    left_out = sum(bool(line.points) for line in lines) - len(shown)
-    return Chart(
-        title, _svg(spoken, HEIGHT, parts), tuple(zip((line.name for line in shown), colours, strict=True)), left_out
-    )
+    spoken = f"{title}: {', '.join(line.name for _, line in shown)}. The table above has the numbers."
+    names = tuple((line.name, number) for number, line in shown)
+    return Chart(title, _svg(spoken, HEIGHT, parts), names, plot.left_out)
 
 
-@dataclasses.dataclass(frozen=True)
-class Dot:
-    """One number on a strip.
-
-    Args:
-        name: What it belongs to.
-        value: In percent.
-        own: Whether it is one of ours.
-        colour: As a line's.
-    """
-
-    name: str
-    value: float
-    own: bool
-    colour: int | None = None
-
-
-def strip(title: str, dots: Sequence[Dot]) -> Chart | None:
+def strip(plot: StripPlot) -> Chart:
     """Draws numbers on one axis: the published ones below it, ours above with their names."""
-    own = sorted((dot for dot in dots if dot.own), key=lambda dot: dot.value)[-COLOURS:]
-    published = [dot for dot in dots if not dot.own]
-    if not own or not published:
-        return None
-    values = [dot.value for dot in (*own, *published)]
+    own, published = plot.shown, plot.published
+    values = [dot.value for dot in (*(dot for _, dot in own), *published)]
     low, high, step = nice_range(min(values), max(values))
     scale = _Scale(low, high, 16.0, WIDTH - 16.0)
     base = 24.0 + 18.0 * len(own)
@@ -138,8 +82,7 @@ def strip(title: str, dots: Sequence[Dot]) -> Chart | None:
             f'<circle class="published" cx="{at:.1f}" cy="{base + 14:.0f}" r="4.5">'
             f"<title>{_text(f'{dot.name}: {dot.value:g} (published)')}</title></circle>"
         )
-    for place, dot in enumerate(own):
-        number = place if dot.colour is None else dot.colour
+    for place, (number, dot) in enumerate(own):
         at, height = scale(dot.value), 14.0 + 18.0 * (len(own) - 1 - place)
         right = at > WIDTH * 0.62
         side = -6 if right else 6
@@ -150,11 +93,9 @@ def strip(title: str, dots: Sequence[Dot]) -> Chart | None:
             f"{marker(number, at, base)}<title>{_text(f'{dot.name}: {dot.value:.2f}')}</title></path>"
             f"{_words('name', 'end' if right else 'start', at + side, height + 6, f'{shown}  {dot.value:.2f}')}</g>"
         )
-    spoken = (
-        f"{title}: {', '.join(f'{dot.name} {dot.value:.2f}' for dot in own)}, among {len(published)} published numbers."
-    )
-    left_out = sum(dot.own for dot in dots) - len(own)
-    return Chart(title, _svg(spoken, base + 50, parts), (), left_out)
+    named = ", ".join(f"{dot.name} {dot.value:.2f}" for _, dot in own)
+    spoken = f"{plot.title}: {named}, among {len(published)} published numbers."
+    return Chart(plot.title, _svg(spoken, base + 50, parts), (), plot.left_out)
 
 
 def marker(number: int, x: float, y: float) -> str:

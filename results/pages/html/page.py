@@ -12,34 +12,14 @@ import jinja2
 from markupsafe import Markup
 
 from results.entries import Entry
-from results.pages.html.charts import COLOURS, Axis, Chart, Dot, Line, line_chart, strip, swatch
+from results.pages.html.charts import Chart, chart, swatch
 from results.pages.html.provenance import Provenance
 from results.pages.markdown import caption_line, file_name, plain, remark_line, versions_line
-from results.pages.model import Caption, Page, Remark, Row, Table, Version
+from results.pages.model import Caption, Page, Remark, Table, Version
 from results.pages.public import page_stem, public_text
+from results.pages.series import HEADLINES, colours_of, plots_of
 from results.pages.twins import is_result
 from results.published import Published, comparable
-
-HEADLINES = {
-    "voc07_svm": ("svm", "VOC07 SVM"),
-    "imagenet_mhead": ("feature5", "ImageNet feature5"),
-    "imagenet_linear": ("top1", "ImageNet linear"),
-    "places205_mhead": ("feature5", "Places205 feature5"),
-    "inaturalist2018_mhead": ("feature5", "iNat 2018 feature5"),
-    "imagenet_knn": ("knn_k20", "ImageNet kNN, k=20"),
-    "voc0712_faster_rcnn": ("AP50", "VOC07+12 AP50"),
-    "coco_mask_rcnn": ("bbox_mAP", "COCO box mAP"),
-    "voc12aug_fcn": ("mIoU", "VOC12aug mIoU"),
-    "cityscapes_fcn": ("mIoU", "Cityscapes mIoU"),
-}
-"""The metric that stands for a benchmark in the overview, and its title there."""
-
-_NUMBERED = re.compile(r"(?:svm_)?feature(\d)|lowshot_k(\d+)|knn_k(\d+)")
-_PROFILES = (
-    ("feature", "Over the five feature maps"),
-    ("lowshot", "Over k, the images of a class"),
-    ("knn", "Over k, the neighbours"),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,9 +60,7 @@ def to_html(page: Page, entries: Sequence[Entry]) -> str:
         entries: Its jobs.
     """
     provenance = Provenance()
-    # Where each model can have a colour of its own it keeps it through the page.
-    few = len(page.labels) <= COLOURS
-    colours = {label.name: number for number, label in enumerate(page.labels)} if few else {}
+    colours = colours_of(page)
     views: dict[int, TableView] = {}
     for group in page.groups:
         for section in group.sections:
@@ -118,7 +96,9 @@ def _view(table: Table, provenance: Provenance, colours: Mapping[str, int]) -> T
     )
     best = tuple(_best([row.cells[number].value for row in table.rows]) for number in range(len(metrics)))
     number = provenance.table(table, rows)
-    return TableView(number, table, _marked(table), best, texts, _charts(table, metrics, colours))
+    return TableView(
+        number, table, _marked(table), best, texts, tuple(chart(plot) for plot in plots_of(table, colours))
+    )
 
 
 def _best(values: Sequence[float | None]) -> float | None:
@@ -154,74 +134,6 @@ def _gpus(number: Published) -> str:
 
 def _text_of(numbers: Sequence[Published], metric: str) -> str:
     return next((each.text for each in numbers if each.metric == metric), "")
-
-
-def _charts(table: Table, metrics: Sequence[str], colours: Mapping[str, int]) -> tuple[Chart, ...]:
-    charts = [_profile(table, metrics, kind, title, colours) for kind, title in _PROFILES]
-    headline, title = HEADLINES.get(table.benchmark, (metrics[-1], table.header[-1]))
-    if headline in metrics:
-        charts += [_among(table, metrics.index(headline), title, colours), _learning(table.rows, headline, colours)]
-    return tuple(chart for chart in charts if chart is not None)
-
-
-def _profile(table: Table, metrics: Sequence[str], kind: str, title: str, colours: Mapping[str, int]) -> Chart | None:
-    """A line a row over metrics that differ by a number only."""
-    columns = []
-    for number, metric in enumerate(metrics):
-        found = _NUMBERED.fullmatch(metric)
-        if found and metric.removeprefix("svm_").startswith(kind):
-            columns.append((number, float(next(filter(None, found.groups()))), table.header[number + 1]))
-    if len(columns) < 2:
-        return None
-    lines = [
-        Line(
-            row.name.title,
-            tuple((x, value) for number, x, _ in columns if (value := row.cells[number].value) is not None),
-            colours.get(row.name.title),
-        )
-        for row in _ordered(table.rows, columns[-1][0])
-    ]
-    ticks = tuple((x, text.removeprefix("k=").removeprefix("Feature")) for _, x, text in columns)
-    axis = Axis("feature map" if kind == "feature" else "k", ticks, kind != "feature")
-    return line_chart(title, lines, axis)
-
-
-def _ordered(rows: Sequence[Row], column: int) -> list[Row]:
-    """The best rows of a column first: a chart has room for few."""
-    return sorted(rows, key=lambda row: -(row.cells[column].value or -1.0))
-
-
-def _among(table: Table, column: int, title: str, colours: Mapping[str, int]) -> Chart | None:
-    metric = table.rows[0].cells[column].metric
-    others = comparable(table.rows[0].jobs[0], metric)
-    dots = [Dot(each.name, each.value, False) for each in others]
-    dots += [
-        Dot(row.name.title, value, True, colours.get(row.name.title))
-        for row in table.rows
-        if (value := row.cells[column].value) is not None
-    ]
-    return strip(f"{title} among the published", dots)
-
-
-def _learning(rows: Sequence[Row], metric: str, colours: Mapping[str, int]) -> Chart | None:
-    """Evaluations over training; of several seeds the first one's."""
-    lines, unit = [], "epochs"
-    for row in rows:
-        curves = next((job.record.curves for job in row.jobs if job.record), {})
-        unit = next((name for name in ("epochs", "iterations") if name in curves), unit)
-        xs, ys = curves.get(unit), curves.get(metric)
-        if isinstance(xs, list) and isinstance(ys, list):
-            points = [(float(x), float(y)) for x, y in zip(xs, ys, strict=False) if _is_number(x) and _is_number(y)]
-            lines.append(Line(row.name.title, tuple(points), colours.get(row.name.title)))
-    lines.sort(key=lambda line: -(line.points[-1][1] if line.points else -1.0))
-    last = max((x for line in lines for x, _ in line.points), default=0.0)
-    first = min((x for line in lines for x, _ in line.points), default=0.0)
-    ticks = dict.fromkeys((first, (first + last) / 2, last))
-    return line_chart("Learning curve", lines, Axis(unit, tuple((x, f"{x:,.10g}") for x in ticks)))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _overview(views: Sequence[TableView]) -> Overview | None:

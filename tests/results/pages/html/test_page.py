@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from results.pages.html.charts import Axis, Dot, Line, line_chart, nice_range, strip
+from results.pages.html.charts import chart, nice_range
+from results.pages.series import Axis, Dot, Line, LinePlot, StripPlot
 from tests.results.pages.html.sample import LABELS, sample_entries, sample_page
 
 PAGE = sample_page()
@@ -100,25 +101,19 @@ def test_smoke_and_modified_numbers_are_in_no_overview() -> None:
 
 def test_a_chart_has_a_line_for_each_row_and_a_mark_for_each_point() -> None:
     lines = [Line("a<b", ((1, 10.0), (2, 20.0))), Line("none", ()), Line("c", ((2, 15.0),))]
-    chart = line_chart("Title", lines, Axis("k", ((1, "1"), (2, "2")), True))
-    assert chart is not None
-    assert chart.names == (("a<b", 0), ("c", 1))
-    assert chart.svg.count('class="mark"') == 3
-    assert "a<b" not in chart.svg
-    assert "a&lt;b: 10.00 at 1" in chart.svg
+    drawn = chart(LinePlot("knn", "Title", tuple(lines), Axis("k", ((1, "1"), (2, "2")), True)))
+    assert drawn.names == (("a<b", 0), ("c", 1))
+    assert drawn.svg.count('class="mark"') == 3
+    assert "a<b" not in drawn.svg
+    assert "a&lt;b: 10.00 at 1" in drawn.svg
 
 
 def test_a_chart_says_how_many_lines_it_leaves_out() -> None:
     lines = [Line(str(number), ((0, 1.0), (1, float(number)))) for number in range(11)]
-    chart = line_chart("Title", lines, Axis("x", ()))
-    assert chart is not None
-    assert (len(chart.names), chart.left_out) == (8, 3)
-
-
-def test_there_is_no_chart_of_single_points_and_no_strip_without_either_side() -> None:
-    assert line_chart("Title", [Line("a", ((1, 2.0),))], Axis("x", ())) is None
-    assert strip("Title", [Dot("a", 1.0, True)]) is None
-    assert strip("Title", [Dot("a", 1.0, False)]) is None
+    drawn = chart(LinePlot("knn", "Title", tuple(lines), Axis("x", ())))
+    assert (len(drawn.names), drawn.left_out) == (8, 3)
+    dots = [Dot(str(number), number, number > 0) for number in range(12)]
+    assert chart(StripPlot("Title", tuple(dots))).left_out == 3
 
 
 @pytest.mark.parametrize(
