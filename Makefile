@@ -24,7 +24,7 @@ demo: $(VENV)/installed
 	$(RUN) -m harness data sample --data data/sample
 	$(RUN) -m harness pretrain --profile smoke --data data/sample --workspace work_dirs --out work_dirs/demo.pth
 	$(RUN) -m harness run --ckpt work_dirs/demo.pth --suite all --profile smoke --data data/sample --workspace work_dirs
-	@echo "The page: work_dirs/pages/demo.md"
+	@echo "The pages: work_dirs/pages/demo.md and work_dirs/pages/results.html"
 
 test: $(VENV)/installed-dev
 	$(RUN) -m pytest -m "not slow and not browser" -n 2 --dist loadfile

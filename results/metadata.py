@@ -139,7 +139,9 @@ def read_metadata(path: Path) -> Metadata:
     try:
         return Metadata.model_validate(raw)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        # A misspelt name also leaves the right one missing: the misspelling is what has to be mended.
+        found = error.errors(include_url=False, include_input=False)
+        first = min(found, key=lambda each: each["type"] != "extra_forbidden")
         place = _place(first["loc"], raw)
         raise HarnessError(
             f"the metadata is wrong: {place}: {first['msg'].removeprefix('Value error, ')}",

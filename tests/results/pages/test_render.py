@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
+from results.entries import read_workspace
 from results.errors import HarnessError
+from results.metadata import Metadata
+from results.pages.render import FORMATS, Request, make_pages
 from tests.results.pages.reading import (
     only,
     render,
@@ -31,6 +34,18 @@ def test_two_labels_of_one_backbone_have_the_same_numbers(builder: Any) -> None:
     for _, _, cells, _ in zoo:
         assert [row[0] for row in cells[1:]] == ["a", "b"]
         assert cells[1][1:] == cells[2][1:]
+
+
+def test_every_format_is_the_same_bytes_twice(builder: Any) -> None:
+    jobs = [builder.finish("voc07_svm", name, seed=seed) for name in ("x", "y") for seed in (0, 1)]
+    builder.run({"b": "x", "a": "y"}, jobs)
+    raw = {"algorithms": [{"name": "A", "models": [{"name": "m", "label": "a"}]}]}
+    request = Request(None, FORMATS, Metadata.model_validate(raw))
+    one, other = (
+        list(make_pages(read_workspace(builder.workspace), builder.workspace, request).files()) for _ in range(2)
+    )
+    assert one == other
+    assert len({name for name, _ in one}) == len(one)
 
 
 def test_two_renders_are_equal_byte_for_byte(builder: Any) -> None:
