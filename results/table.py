@@ -44,17 +44,17 @@ FORMULA = r"^('*[=+\-@\t\r])"
 """What a spreadsheet would take for a formula; ``results.csv`` has an apostrophe before it."""
 
 
-def collect(workspace: Workspace) -> pd.DataFrame:
-    """Everything that a workspace holds.
+def collect(*workspaces: Workspace) -> pd.DataFrame:
+    """Everything that workspaces hold, one after the other.
 
     Args:
-        workspace: The workspace; one that is not there gives an empty table.
+        *workspaces: The workspaces; one that is not there gives an empty table.
 
     Returns:
         One row per label, job and metric with the columns of :data:`COLUMNS`. Jobs without a result have rows
         without a value and a note that says why. Unreadable files are skipped with a warning in the log.
     """
-    return to_frame(read_entries(workspace))
+    return to_frame(entry for workspace in workspaces for entry in read_entries(workspace))
 
 
 def to_frame(entries: Iterable[Entry]) -> pd.DataFrame:
@@ -102,14 +102,18 @@ def summarise(entries: Sequence[Entry]) -> pd.DataFrame:
     first = {entry.row: entry for entry in reversed(entries)}
     keys, rows = [], []
     for (row, metric), values in summarise_cells(entries).items():
-        entry = first[row]
-        stamps = (*entry.label.identity, entry.numerics_text)
-        protocol, data = entry.protocol, entry.data
-        facts = (protocol.name, protocol.version, protocol.hash, entry.modified, protocol.profile)
-        keys.append((entry.label.name, entry.benchmark, metric, *facts, data.name, data.fingerprint, *stamps))
+        keys.append(_facts(first[row], metric))
         rows.append((values.mean, values.deviation, values.n))
     numbers = pd.DataFrame(rows, columns=["mean", "deviation", "n"])
     return pd.concat([pd.DataFrame(keys, columns=SUMMARY_KEYS), numbers], axis=1)
+
+
+def _facts(entry: Entry, metric: str) -> tuple[Any, ...]:
+    """Values of :data:`SUMMARY_KEYS`."""
+    protocol, data = entry.protocol, entry.data
+    facts = (protocol.name, protocol.version, protocol.hash, entry.modified, protocol.profile)
+    stamps = (*entry.label.identity, entry.numerics_text)
+    return (entry.label.name, entry.benchmark, metric, *facts, data.name, data.fingerprint, *stamps)
 
 
 class Summary(NamedTuple):
@@ -140,6 +144,36 @@ def summarise_cells(entries: Sequence[Entry]) -> dict[tuple[tuple[Any, ...], str
     return {(rows[row], metric): Summary(*values) for (row, metric), *values in found.itertuples(index=True, name=None)}
 
 
+def wide_tables(entries: Sequence[Entry]) -> dict[str, pd.DataFrame]:
+    """One table a benchmark: a row for each label and for each thing that keeps numbers apart.
+
+    Args:
+        entries: Jobs, of any labels and benchmarks.
+
+    Returns:
+        By benchmark, in alphabetical order: :data:`SUMMARY_KEYS` but for benchmark and metric, ``nonstandard`` (how the
+        data differs from the official data), ``code`` (versions of the code, joined by ``;``), and for each metric its
+        mean under its name, ``NAME_deviation`` and ``NAME_n``.
+    """
+    first: dict[tuple[Any, ...], Entry] = {}
+    code: dict[tuple[Any, ...], set[str]] = {}
+    for entry in entries:
+        first.setdefault(entry.row, entry)
+        code.setdefault(entry.row, set()).update({entry.record.git} if entry.record else ())
+    rows: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
+    for (row, metric), values in summarise_cells(entries).items():
+        entry = first[row]
+        facts = dict(zip(SUMMARY_KEYS, _facts(entry, ""), strict=True))
+        facts["nonstandard"] = " ".join(public_text(sentence) for sentence in entry.data.nonstandard)
+        facts["code"] = ";".join(sorted(public_text(version) for version in code[row]))
+        wide = rows.setdefault(entry.benchmark, {}).setdefault(row, facts)
+        wide |= {metric: values.mean, f"{metric}_deviation": values.deviation, f"{metric}_n": values.n}
+    return {
+        name: pd.DataFrame(list(found.values())).drop(columns=["benchmark", "metric"])
+        for name, found in sorted(rows.items())
+    }
+
+
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Writes the table as CSV; every float reads back as the same float.
 
@@ -153,7 +187,7 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 
 def to_csv(frame: pd.DataFrame) -> str:
     """The text of :func:`write_csv`."""
-    texts = [name for name, kind in COLUMNS.items() if kind == "str"]
+    texts = [str(name) for name in frame.columns if isinstance(frame[name].dtype, pd.StringDtype)]
     safe = frame.assign(**{name: frame[name].str.replace(FORMULA, r"'\1", regex=True) for name in texts})
     text = safe.to_csv(index=False, lineterminator="\n")
     # A carriage return alone is not quoted, but ends the line for those who read.

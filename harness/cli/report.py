@@ -26,7 +26,7 @@ def report(
         str | None,
         typer.Option(
             "--format",
-            help="csv, parquet, markdown, html, metafile, card, latex, figures; by commas. Default: the first six.",
+            help="csv, parquet, markdown, html, metafile, card; latex, figures, wide. By commas; default: the first six.",
         ),
     ] = None,
     refresh: Annotated[

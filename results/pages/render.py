@@ -22,10 +22,10 @@ from results.pages.metafile import MMPRETRAIN, MMSELFSUP, metafile, model_index
 from results.pages.model import Page
 from results.pages.public import MODEL_ZOO, page_stem
 from results.pages.zoo import ZooPage, build_zoo_page
-from results.table import summarise_cells, to_csv, to_frame, to_parquet
+from results.table import summarise_cells, to_csv, to_frame, to_parquet, wide_tables
 from results.workspace import Workspace
 
-FORMATS = ("csv", "parquet", "markdown", "html", "metafile", "card", "latex", "figures")
+FORMATS = ("csv", "parquet", "markdown", "html", "metafile", "card", "latex", "figures", "wide")
 """Everything that can be written."""
 
 DEFAULT_FORMATS = ("csv", "parquet", "markdown", "html", "metafile", "card")
@@ -90,6 +90,9 @@ class Pages:
                 yield "results.csv", to_csv(frame)
             if "parquet" in self.formats:
                 yield "results.parquet", to_parquet(frame)
+        if "wide" in self.formats:
+            for benchmark, table in wide_tables(self.entries).items():
+                yield f"tables/{page_stem(benchmark)}.csv", to_csv(table)
         if "markdown" in self.formats:
             for label in self.labels:
                 yield f"{page_stem(label)}.md", to_markdown(self.page(label))

@@ -15,7 +15,7 @@ import pytest
 
 from results.entries import read_entries
 from results.record import sha256_of
-from results.table import COLUMNS, collect, summarise, to_parquet, write_csv
+from results.table import COLUMNS, collect, summarise, to_parquet, wide_tables, write_csv
 from results.workspace import Workspace
 
 DESIGN_COLUMNS = (
@@ -316,6 +316,37 @@ def test_one_seed_has_no_deviation_and_blanks_do_not_count(builder: Any) -> None
     assert summary["deviation"].isna().loc["knn_k10"]
     assert list(summary.loc[["knn_k10", "knn_k20", "knn_k100"], "n"]) == [1, 0, 2]
     assert summary["mean"].isna().loc["knn_k20"]
+
+
+def test_a_wide_table_has_a_row_for_each_label_and_protocol(builder: Any) -> None:
+    for seed, value in enumerate((1.0, 2.0, 6.0)):
+        builder.finish(seed=seed, values={"knn_k10": value}, git="abc")
+    builder.finish(backbone="byol", values={"knn_k10": 5.0, "knn_k20": "why not"})
+    builder.finish(profile="smoke", values={"knn_k10": 9.0})
+    builder.finish("voc07_svm")
+    builder.run({"a": "simclr", "b": "byol"})
+    tables = wide_tables(read_entries(builder.workspace))
+    assert list(tables) == ["imagenet_knn", "voc07_svm"]
+    knn = tables["imagenet_knn"]
+    assert list(knn["label"]) == ["a", "a", "b"]
+    assert list(knn["profile"]) == ["full", "smoke", "full"]
+    assert list(knn["knn_k10"]) == [3.0, 9.0, 5.0]
+    assert list(knn["knn_k10_n"]) == [3, 1, 1]
+    assert knn["knn_k10_deviation"][0] == pytest.approx(7**0.5)
+    assert knn["knn_k20"].isna().tolist() == [False, False, True]
+    assert list(knn["code"]) == ["abc", "0123456", "0123456"]
+    assert not {"benchmark", "metric", "svm"} & set(knn.columns)
+
+
+def test_several_workspaces_make_one_long_table(builder: Any, tmp_path: Path) -> None:
+    builder.finish()
+    builder.run({"a": "simclr"})
+    other = type(builder)(tmp_path / "other")
+    other.finish(backbone="byol")
+    other.run({"b": "byol"})
+    frame = collect(builder.workspace, other.workspace)
+    assert list(dict.fromkeys(frame["label"])) == ["a", "b"]
+    assert len(frame) == len(collect(builder.workspace)) + len(collect(other.workspace))
 
 
 def test_what_differs_is_never_averaged(builder: Any) -> None:

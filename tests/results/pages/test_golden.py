@@ -7,6 +7,7 @@ that its table of models links where its other tables link ``1.x``.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from typing import Any
@@ -17,6 +18,7 @@ from results.entries import Entry
 from results.metadata import Metadata, read_metadata
 from results.pages.sections import SECTIONS
 from results.published import Published, published
+from results.record import Column, MetricValue
 from tests.results.pages.zoo_pages import (
     FOLDER,
     Cells,
@@ -204,6 +206,21 @@ def test_partial_suites_leave_blanks_with_reasons_and_shift_no_column(metadata: 
     assert "- No value: resnet50&#95;8xb32" not in text
     assert f"resnet50_8xb32-coslr-200e, {columns}: failed: disk full" in text.replace("&#95;", "_")
     assert "resnet50_16xb256-coslr-800e, Linear Eval: failed: disk full" in text.replace("&#95;", "_")
+
+
+def test_the_svm_of_each_layer_stands_on_no_zoo_page(metadata: Metadata) -> None:
+    entries = [
+        dataclasses.replace(
+            each,
+            display=(*each.display, Column("svm_feature1", "Feature1", 2, "SVM per layer")),
+            metrics={**each.metrics, "svm_feature1": MetricValue(12.34)},
+        )
+        for each in simclr()
+    ]
+    files = pages_of(entries, metadata)
+    assert "SVM per layer" in str(files["8xb32-200e.md"])
+    assert "SVM per layer" not in str(files["zoo/SimCLR/README.md"])
+    assert "12.34" not in str(files["zoo/SimCLR/README.md"])
 
 
 def test_what_nobody_published_has_tables_too(metadata: Metadata, builder: Any) -> None:
