@@ -26,7 +26,7 @@ def report(
         str | None,
         typer.Option(
             "--format",
-            help="csv, parquet, markdown, html, metafile, card; latex, figures, wide. By commas; default: the first six.",
+            help="csv, parquet, markdown, html, metafile, card (these by default), latex, figures, wide; by commas.",
         ),
     ] = None,
     refresh: Annotated[
