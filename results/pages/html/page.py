@@ -28,7 +28,7 @@ class TableView:
 
     number: int
     table: Table
-    marked: str
+    marked: tuple[str, ...]
     best: tuple[float | None, ...]
     published: tuple[tuple[str, tuple[str, ...]], ...]
     charts: tuple[Chart, ...]
@@ -107,13 +107,14 @@ def _best(values: Sequence[float | None]) -> float | None:
     return max(found) if len(values) > 1 and found else None
 
 
-def _marked(table: Table) -> str:
+def _marked(table: Table) -> tuple[str, ...]:
     """Why a table holds no results of a published protocol; empty where it does."""
-    if table.profile != "full":
-        return f"{table.profile.capitalize()} profile: no results"
-    if table.caption.modified:
-        return "Modified protocol"
-    return "Non-standard data" if table.caption.nonstandard else ""
+    marks = {
+        f"{table.profile.capitalize()} profile: no results": table.profile != "full",
+        "Modified protocol": bool(table.caption.modified),
+        "Non-standard data": bool(table.caption.nonstandard),
+    }
+    return tuple(mark for mark, holds in marks.items() if holds)
 
 
 def _published_rows(table: Table, metrics: Sequence[str]) -> list[tuple[Published, ...]]:

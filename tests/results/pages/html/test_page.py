@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -7,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from results.entries import Label, entry_of_record
+from results.pages.build import build_page
 from results.pages.html.charts import chart, nice_range
+from results.pages.html.page import to_html
 from results.pages.series import Axis, Dot, Line, LinePlot, StripPlot
 from tests.results.pages.html.sample import LABELS, sample_entries, sample_page
 
@@ -97,6 +101,16 @@ def test_smoke_and_modified_numbers_are_in_no_overview() -> None:
         for job in known["tables"][table]["rows"][row]:
             protocol = known["protocols"][known["jobs"][job][1]]
             assert (protocol["profile"], protocol["modified"]) == ("full", [])
+
+
+def test_every_reason_to_set_a_table_apart_is_marked(builder: Any) -> None:
+    data = dataclasses.replace(builder.make().data, nonstandard=("10 classes.",))
+    record = builder.make(profile="smoke", modified=["temperature"], data=data)
+    entries = [entry_of_record(Label("a", record.backbone), record)]
+    text = to_html(build_page("a", entries), entries)
+    marks = re.findall(r'<span class="tag warn">([^<]*)</span>', text)
+    assert marks == ["Smoke profile: no results", "Modified protocol", "Non-standard data"]
+    assert 'id="overview"' not in text
 
 
 def test_a_chart_has_a_line_for_each_row_and_a_mark_for_each_point() -> None:
