@@ -17,20 +17,13 @@ from results.pages.check import check_links, check_pages, check_readme
 from results.pages.render import DEFAULT_FORMATS, Pages, Request, write_pages
 from results.record import BackboneStamp
 from results.workspace import Workspace
-from tests.results.pages.zoo_pages import FOLDER, entries_of, numbers_of
-
-LABELS = {
-    "simclr_resnet50_8xb32-coslr-200e_in1k": "8xb32-200e",
-    "simclr_resnet50_16xb256-coslr-200e_in1k": "16xb256-200e",
-    "simclr_resnet50_16xb256-coslr-800e_in1k": "16xb256-800e",
-}
+from tests.results.pages.zoo_pages import FOLDER, LABELS, simclr
 
 
 @pytest.fixture
 def pages() -> Pages:
-    entries = entries_of(numbers_of("SimCLR"), lambda each: LABELS[each.config])
     request = Request(None, (*DEFAULT_FORMATS, "latex"), read_metadata(FOLDER / "simclr.yaml"))
-    return Pages(Reading(tuple(entries), ()), request)
+    return Pages(Reading(tuple(simclr()), ()), request)
 
 
 @pytest.fixture

@@ -28,27 +28,19 @@ from tests.results.pages.zoo_pages import (
     pages_of,
     read_cells,
     rule,
+    simclr,
     without_value,
 )
 
 GOLDEN = json.loads((FOLDER / "simclr_page.json").read_text())
 """Headings and tables of the published page, read from it once by the same reader as ours are."""
 
-LABELS = {
-    "simclr_resnet50_8xb32-coslr-200e_in1k": "8xb32-200e",
-    "simclr_resnet50_16xb256-coslr-200e_in1k": "16xb256-200e",
-    "simclr_resnet50_16xb256-coslr-800e_in1k": "16xb256-800e",
-}
 ORIGIN = "How these numbers were made"
 
 
 @pytest.fixture(scope="module")
 def metadata() -> Metadata:
     return read_metadata(FOLDER / "simclr.yaml")
-
-
-def simclr() -> list[Entry]:
-    return entries_of(numbers_of("SimCLR"), lambda each: LABELS[each.config])
 
 
 def page(entries: list[Entry], metadata: Metadata) -> Cells:

@@ -14,13 +14,8 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from results.entries import Entry
 from results.metadata import read_metadata
-from tests.results.pages.zoo_pages import FOLDER, entries_of, numbers_of, pages_of
+from tests.results.pages.zoo_pages import FOLDER, LABELS, numbers_of, pages_of, simclr
 
-LABELS = {
-    "simclr_resnet50_8xb32-coslr-200e_in1k": "8xb32-200e",
-    "simclr_resnet50_16xb256-coslr-200e_in1k": "16xb256-200e",
-    "simclr_resnet50_16xb256-coslr-800e_in1k": "16xb256-800e",
-}
 TEXT = {"type": "string", "minLength": 1}
 RESULT = {
     "type": "object",
@@ -84,10 +79,6 @@ def dialect(downstream: dict[str, Any]) -> dict[str, Any]:
 
 
 DIALECTS = {"metafile.yml": dialect(NESTED), "metafile-mmpretrain.yml": dialect(TEXT)}
-
-
-def simclr() -> list[Entry]:
-    return entries_of(numbers_of("SimCLR"), lambda each: LABELS[each.config])
 
 
 def files(entries: list[Entry] | None = None) -> dict[str, Any]:

@@ -19,6 +19,13 @@ from results.record import BackboneStamp, Column, DataStamp, MetricValue, Protoc
 
 FOLDER = Path(__file__).parent
 
+LABELS = {
+    "simclr_resnet50_8xb32-coslr-200e_in1k": "8xb32-200e",
+    "simclr_resnet50_16xb256-coslr-200e_in1k": "16xb256-200e",
+    "simclr_resnet50_16xb256-coslr-800e_in1k": "16xb256-800e",
+}
+"""Labels of the three checkpoints of the published SimCLR page, by config; `simclr.yaml` has them too."""
+
 
 class Cells(HTMLParser):
     """Headings and tables of a page; a cell is its text, its links and its spans."""
@@ -128,6 +135,11 @@ def entries_of(numbers: Iterable[Published], label_of: Callable[[Published], str
 def numbers_of(algorithm: str) -> list[Published]:
     """What is published of one algorithm."""
     return [each for each in published() if each.algorithm == algorithm]
+
+
+def simclr() -> list[Entry]:
+    """Jobs with the numbers of the published SimCLR page."""
+    return entries_of(numbers_of("SimCLR"), lambda each: LABELS[each.config])
 
 
 def pages_of(entries: Sequence[Entry], metadata: Metadata | None, **request: Any) -> dict[str, str | bytes]:
