@@ -182,7 +182,7 @@ def read_workspace(workspace: Workspace) -> Reading:
     left_out: list[LeftOut] = []
     runs = _read_runs(workspace, left_out)
     labels = {label.name: label for run in runs for label in run.labels}
-    with _no_collection():
+    with no_collection():
         records = _read_records(workspace, left_out)
     planned = {job.key: job for run in runs for job in run.jobs if job.key not in records}
     found: dict[tuple[str, str], list[_PlannedJob | Record]] = {}
@@ -201,7 +201,7 @@ def read_workspace(workspace: Workspace) -> Reading:
 
 
 @contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Of thousands of records none is garbage; the collector would walk through all of them again and again."""
     enabled = gc.isenabled()
     gc.disable()

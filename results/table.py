@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -188,6 +189,8 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 def to_csv(frame: pd.DataFrame) -> str:
     """The text of :func:`write_csv`."""
     texts = [str(name) for name in frame.columns if isinstance(frame[name].dtype, pd.StringDtype)]
+    # A long table has few different texts: those are looked at, not its cells.
+    texts = [name for name in texts if any(re.match(FORMULA, text) for text in frame[name].dropna().unique())]
     safe = frame.assign(**{name: frame[name].str.replace(FORMULA, r"'\1", regex=True) for name in texts})
     text = safe.to_csv(index=False, lineterminator="\n")
     # A carriage return alone is not quoted, but ends the line for those who read.

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from results.entries import Entry, Reading
+from results.entries import Entry, Reading, no_collection
 from results.errors import HarnessError, did_you_mean
 from results.files import write_whole
 from results.metadata import Matched, Metadata, match
@@ -196,7 +196,8 @@ def write_pages(pages: Pages, workspace: Workspace) -> list[Path]:
         HarnessError: A file cannot be written.
     """
     paths = []
-    for name, content in pages.files():
-        paths.append(workspace.pages / name)
-        write_whole(paths[-1], content)
+    with no_collection():
+        for name, content in pages.files():
+            paths.append(workspace.pages / name)
+            write_whole(paths[-1], content)
     return paths
