@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 # venv without pip needs no ensurepip, which Debian packs apart; the system's pip then installs into it.
 INSTALL := $(PYTHON) -m pip --python $(VENV)/bin/python install --quiet --disable-pip-version-check --no-deps
 
-.PHONY: demo test test-slurm test-slow lint types imports check clean
+.PHONY: demo test test-slurm test-browser test-slow lint types imports check clean
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -24,14 +24,18 @@ demo: $(VENV)/installed
 	$(RUN) -m harness data sample --data data/sample
 	$(RUN) -m harness pretrain --profile smoke --data data/sample --workspace work_dirs --out work_dirs/demo.pth
 	$(RUN) -m harness run --ckpt work_dirs/demo.pth --suite all --profile smoke --data data/sample --workspace work_dirs
-	@echo "The page: work_dirs/pages/demo.md"
+	@echo "The pages: work_dirs/pages/demo.md and work_dirs/pages/results.html"
 
 test: $(VENV)/installed-dev
-	$(RUN) -m pytest -m "not slow and not slurm" -n 2 --dist loadfile
+	$(RUN) -m pytest -m "not slow and not slurm and not browser" -n 2 --dist loadfile
 
 # The real SLURM's packages: python -m tests.slurm.cluster install
 test-slurm: $(VENV)/installed-dev
 	$(RUN) -m pytest -m "slurm and not slow"
+
+# Chromium is Debian's: apt-get install --no-install-recommends chromium
+test-browser: $(VENV)/installed-dev
+	$(RUN) -m pytest -m browser tests/results/pages/html
 
 test-slow: $(VENV)/installed-dev
 	$(RUN) -m pytest -m slow -s

@@ -59,6 +59,7 @@ def record_of(
         key=job.key,
         benchmark=job.benchmark,
         protocol=job.stamp(),
+        protocol_fields=job.protocol.values() if job.protocol is not None else {},
         backbone=backbone,
         data=job.data,
         seed=job.seed,

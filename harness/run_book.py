@@ -12,7 +12,7 @@ from typing import Any
 from harness.ledger import now
 from harness.plan import Plan, run_entry
 from harness.settings import Settings
-from results.files import read_json, to_json, write_whole
+from results.files import file_sha256, read_json, to_json, write_whole
 
 
 def run_id() -> str:
@@ -49,6 +49,7 @@ class RunBook:
                     "source": each.intake.source,
                     "format": each.intake.format,
                     "remarks": list(each.intake.remarks),
+                    "sha256": _file_hash(each.checkpoint),
                 }
                 for each in made.checkpoints
             ],
@@ -74,6 +75,12 @@ class RunBook:
     def submitted(self, executor: str, submitted: Iterable[tuple[str, str]]) -> None:
         """Notes what was submitted: names of jobs and the executor's ids."""
         note_submissions(self._path, executor, submitted)
+
+
+def _file_hash(checkpoint: str) -> str:
+    """sha256 of a checkpoint's file, by which metadata may name it; empty for what is no local file."""
+    path = Path(checkpoint)
+    return file_sha256(path) if path.is_file() else ""
 
 
 def note_submissions(path: Path, executor: str, submitted: Iterable[tuple[str, str]]) -> None:

@@ -70,6 +70,7 @@ class Settings(BaseSettings):
         max_failures: Attempts of a job before it is given up.
         device: ``cpu`` leaves GPUs alone, and asks a cluster for none.
         hang_minutes: An attempt that writes nothing for so long is ended, and counts as failed.
+        meta: Metadata file for model-zoo pages: paper, links, labels. None draws the pages of labels only.
         readers: ``private``: nobody else may read the workspace; ``readable``: others may.
         slurm: What jobs ask of a cluster.
     """
@@ -94,6 +95,7 @@ class Settings(BaseSettings):
     trust: bool = False
     allow_missing_data: bool = False
     allow_nonstandard_data: bool = False
+    meta: Path | None = None
     slots: int | None = pydantic.Field(default=None, ge=1)
     ranks: int = pydantic.Field(default=1, ge=1, le=1024)
     largest_batch: int | None = pydantic.Field(default=None, ge=1)

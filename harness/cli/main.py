@@ -11,6 +11,7 @@ from harness import __version__
 from harness.cli import data
 from harness.cli.cancel import cancel
 from harness.cli.clean import clean
+from harness.cli.compare import compare
 from harness.cli.doctor import doctor
 from harness.cli.init import init
 from harness.cli.inspect import inspect
@@ -33,7 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for verb in (run, plan, pretrain, status, logs, cancel, report, clean, inspect, init, doctor):
+for verb in (run, plan, pretrain, status, logs, cancel, report, compare, clean, inspect, init, doctor):
     app.command()(verb)
 app.add_typer(list_app, name="list")
 app.add_typer(data.app, name="data")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from harness.settings import Settings
+    from results.entries import LeftOut
     from results.workspace import Workspace
 
 Checkpoints = Annotated[
@@ -79,6 +80,10 @@ AllowNonstandard = Annotated[
 Detach = Annotated[
     bool, typer.Option("--detach", help="On a cluster: submit everything and end; the cluster goes on by itself.")
 ]
+Meta = Annotated[
+    Path | None,
+    typer.Option("--meta", help="Metadata file for model-zoo pages: paper, links, labels. `init` writes an example."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
 
@@ -95,6 +100,19 @@ def workspace_of(flag: Path | None) -> Workspace:
     settings = load_settings({"workspace": flag})
     use_umask(settings.readers)
     return Workspace(settings.workspace)
+
+
+def meta_of(flag: Path | None) -> Path | None:
+    """The metadata file that the flag, the environment or ``harness.yaml`` names."""
+    from harness.settings import load_settings
+
+    return load_settings({"meta": flag}).meta
+
+
+def tell_left_out(left_out: Sequence[LeftOut]) -> None:
+    """Names on standard error the files that could not be used."""
+    for each in left_out:
+        typer.secho(f"left out: {each.path}: {each.reason}", fg="red", err=True)
 
 
 def data_root_of(flag: Path | None) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,6 +36,7 @@ def run(
     trust: options.Trust = None,
     allow_missing_data: options.AllowMissing = None,
     allow_nonstandard_data: options.AllowNonstandard = None,
+    meta: options.Meta = None,
     detach: options.Detach = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     quiet: options.Quiet = False,
@@ -51,7 +53,7 @@ def run(
     from harness.plan import make_plan
     from harness.schedule.choose import with_executor
 
-    settings = with_executor(options.settings_of(arguments))
+    settings = _with_metadata(with_executor(options.settings_of(arguments)))
     refuse_detaching(settings, detach)
     if settings.executor == "slurm" and settings.slurm.data_check == "node" and not dry_run:
         raise typer.Exit(_plan_on_node(settings, detach, quiet, json))
@@ -85,11 +87,26 @@ def _run(made: Plan, settings: Settings, detach: bool, quiet: bool, json: bool) 
     if end == "no longer looking on":
         tell_left(workspace.root)
         return 130
-    _report(workspace, jobs, labels, console, quiet, json)
+    _report(workspace, jobs, labels, settings.meta, console, quiet, json)
     if end == "interrupted":
         console.print("interrupted; the same command goes on from here", markup=False)
         return 130
     return _status(jobs)
+
+
+def _with_metadata(settings: Settings) -> Settings:
+    """Settings whose metadata file was read, so that nothing is measured for a page that cannot be written.
+
+    Raises:
+        HarnessError: It is missing or wrong.
+    """
+    if settings.meta is None:
+        return settings
+    from results.metadata import read_metadata
+
+    read_metadata(settings.meta)
+    # The pages may be drawn by another process, in another folder.
+    return settings.model_copy(update={"meta": settings.meta.absolute()})
 
 
 def _plan_on_node(settings: Settings, detach: bool, quiet: bool, json: bool) -> int:
@@ -120,7 +137,7 @@ def _plan_on_node(settings: Settings, detach: bool, quiet: bool, json: bool) -> 
     if end != "ended":
         tell_left(workspace.root)
         return 130
-    _report(workspace, jobs, labels, console, quiet, json)
+    _report(workspace, jobs, labels, settings.meta, console, quiet, json)
     return _status(jobs)
 
 
@@ -129,12 +146,18 @@ def _status(jobs: Sequence[TrackedJob]) -> int:
 
 
 def _report(
-    workspace: Workspace, jobs: Sequence[TrackedJob], labels: Sequence[str], console: Console, quiet: bool, json: bool
+    workspace: Workspace,
+    jobs: Sequence[TrackedJob],
+    labels: Sequence[str],
+    meta: Path | None,
+    console: Console,
+    quiet: bool,
+    json: bool,
 ) -> None:
     """Writes the pages and says what failed and where its log lies."""
     import json as json_module
 
-    from results.pages.render import render
+    from harness.page_drawing import draw_pages
 
     failed = [tracked for tracked in jobs if tracked.state not in ("done", "cached")]
     for tracked in failed:
@@ -146,7 +169,8 @@ def _report(
         make_console(stderr=True).print(
             f"{tracked.folder.name}: {reason}{where}", markup=False, highlight=False, style="red"
         )
-    pages = render(workspace, list(labels))
+    pages, left_out = draw_pages(workspace, labels, meta)
+    options.tell_left_out(left_out)
     if json:
         rows = [
             {

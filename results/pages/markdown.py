@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
 
 import jinja2
 
 from results.pages.model import FIRST_COLUMN, Caption, Page, Remark, Version
 from results.pages.public import public_text
+from results.pages.zoo import ZooPage
 
 HASH_CHARACTERS = 12
 """Characters of a protocol hash or digest on a page."""
@@ -20,7 +23,31 @@ _BIDIRECTIONAL = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u
 
 def to_markdown(page: Page) -> str:
     """Renders a page; the same page gives the same text."""
-    return _ENVIRONMENT.get_template("page.md.j2").render(page=page, first_column=FIRST_COLUMN)
+    return _ENVIRONMENT.get_template("page.md.j2").render(page=page)
+
+
+def zoo_to_markdown(zoo: ZooPage) -> str:
+    """Renders the page of an algorithm."""
+    return _ENVIRONMENT.get_template("zoo.md.j2").render(page=zoo.page, algorithm=zoo.algorithm)
+
+
+def part_to_markdown(page: Page, name: str) -> str | None:
+    """One part of a page, for a section between markers.
+
+    Args:
+        page: The page.
+        name: A benchmark, for its tables; ``results`` for all groups; ``provenance`` for the last table.
+
+    Returns:
+        The text; None where the page has no such part.
+    """
+    parts: Any = _ENVIRONMENT.get_template("parts.md.j2").make_module()
+    if name == "results":
+        return str(parts.warnings(page)) + str(parts.groups(page))
+    if name == "provenance":
+        return str(parts.origins(page))
+    sections = [section for group in page.groups for section in group.sections if section.benchmark == name]
+    return str(parts.section_tables(sections[0])) if sections else None
 
 
 def escape(text: str) -> str:
@@ -29,10 +56,28 @@ def escape(text: str) -> str:
     Markup becomes character references, which neither a table's splitting at ``|`` nor HTML sees. Line breaks become
     spaces; other control characters and those that turn the direction of writing become U+FFFD.
     """
+    return _SPECIAL.sub(lambda match: "".join(f"&#{ord(character)};" for character in match.group()), plain(text))
+
+
+def plain(text: str) -> str:
+    """Any text as one line; control characters and those that turn the direction of writing become U+FFFD."""
     line = " ".join(text.split())
+    if line.isascii() and line.isprintable():
+        return line
     hidden = (character in _BIDIRECTIONAL or unicodedata.category(character) in ("Cc", "Cs") for character in line)
-    line = "".join("\ufffd" if hide else character for character, hide in zip(line, hidden, strict=True))
-    return _SPECIAL.sub(lambda match: "".join(f"&#{ord(character)};" for character in match.group()), line)
+    return "".join("\ufffd" if hide else character for character, hide in zip(line, hidden, strict=True))
+
+
+def link_target(link: str) -> str:
+    """A link as it may stand in round brackets and in quotes; what could end either is percent-encoded."""
+    return quote(link, safe=":/?#[]@!$&*+,;=%-._~")
+
+
+def fenced(text: str, language: str) -> str:
+    """A text in a code block whose fence is longer than any in the text."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text.strip()}\n{fence}"
 
 
 def caption_line(caption: Caption) -> str:
@@ -52,6 +97,10 @@ def caption_line(caption: Caption) -> str:
         parts.append("numerics: " + escape(", ".join(f"{name} {value}" for name, value in caption.numerics)))
     if caption.modified:
         parts.append("**modified**: " + escape(", ".join(caption.modified)))
+    if caption.code:
+        parts.append(
+            "**made by differing code**: " + escape(", ".join(code[:HASH_CHARACTERS] for code in caption.code))
+        )
     return "; ".join(parts) + "."
 
 
@@ -101,8 +150,11 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals["first_column"] = FIRST_COLUMN
     environment.filters |= {
         "text": escape,
+        "link": link_target,
+        "fenced": fenced,
         "caption": caption_line,
         "remark": remark_line,
         "versions": versions_line,

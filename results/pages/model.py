@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-from results.pages.public import public_text
-from results.pages.sections import GROUPS, HIDDEN, OTHER, SECTIONS, Group, Section
-from results.record import Column, MetricValue, canonical_json
-from results.table import Entry, Label, summarise
+from results.entries import Entry, Label
 
 FIRST_COLUMN = "Self-Supervised Config"
-DEFAULT_INPUT = "rgb-mean-std"
-"""The input convention that goes without saying: torchvision's."""
-REASON_CHARACTERS = 240
-"""Longer reasons are cut on a page; ``results.csv`` has them whole."""
+"""Head of the column that names the row, as in the published tables."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +26,7 @@ class Caption:
         remarks: What belongs beside every number of a backbone, and the labels it concerns.
         seeds: Seeds with a result and the labels that have them; empty without randomness.
         numerics: Name and value of what is set.
+        code: Versions of the code that made the numbers, where there are several.
     """
 
     protocol: str
@@ -48,6 +40,7 @@ class Caption:
     remarks: tuple[tuple[str, tuple[str, ...]], ...]
     seeds: tuple[tuple[tuple[int, ...], tuple[str, ...]], ...]
     numerics: tuple[tuple[str, str], ...]
+    code: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,31 +62,139 @@ class Remark:
     blank: bool
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell.
+
+    Args:
+        text: What it shows; empty without a value.
+        metric: The metric; empty where it shows no number.
+        value: Unrounded mean over the seeds; None without a value.
+    """
+
+    text: str
+    metric: str = ""
+    value: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RowName:
+    """What a row is called.
+
+    Args:
+        title: Its first cell.
+        link: Where that leads; empty for nowhere.
+    """
+
+    title: str
+    link: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """One row: a label and its cells.
+
+    Args:
+        name: Its first cell.
+        cells: One for each column after the first.
+        jobs: The jobs behind it, one a seed.
+    """
+
+    name: RowName
+    cells: tuple[Cell, ...]
+    jobs: tuple[Entry, ...]
+
+    def texts(self) -> tuple[str, ...]:
+        """Texts of the cells."""
+        return tuple(cell.text for cell in self.cells)
+
+
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """One table: numbers of one protocol, profile, data set and numerics."""
+    """One table: numbers of one benchmark, protocol, profile, data set and numerics.
 
+    Args:
+        benchmark: Name of the benchmark.
+        heading: Empty for the section's main table.
+        profile: Profile of its numbers.
+        header: Heads of the columns, the first one's too.
+        rows: The rows.
+        caption: How they were measured.
+        remarks: Reasons and notes.
+    """
+
+    benchmark: str
     heading: str
     profile: str
     header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[Row, ...]
     caption: Caption
     remarks: tuple[Remark, ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class SectionView:
-    """A section with its tables; ``heading`` is empty where it stands under the one before."""
+class Links:
+    """Cell of links: titles and where they lead."""
 
+    links: tuple[tuple[str, str], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelRow:
+    """One model in the table of models."""
+
+    backbone: str
+    epochs: str
+    batch_size: str
+    results: tuple[str, ...]
+    links: tuple[Links, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelTable:
+    """The table of models: what they are, their top-1 accuracies, and links.
+
+    Args:
+        algorithm: Stands once, over all rows.
+        profile: Profile of its numbers.
+        rows: One a model.
+        captions: How its numbers were measured, one for each column that has any.
+        remarks: Reasons and notes.
+    """
+
+    algorithm: str
+    profile: str
+    rows: tuple[ModelRow, ...]
+    captions: tuple[Caption, ...]
+    remarks: tuple[Remark, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class SectionView:
+    """A section with its tables; neighbours of one heading share it.
+
+    Args:
+        benchmark: Name of the benchmark.
+        heading: Fourth-level heading.
+        intro: Paragraphs above its tables, in markdown.
+        config: Link to the configuration that the numbers were made with; empty where none is known.
+        tables: Tables of numbers.
+        models: Tables of models, on the pages of algorithms.
+    """
+
+    benchmark: str
     heading: str
     intro: tuple[str, ...]
     tables: tuple[Table, ...]
+    config: str = ""
+    models: tuple[ModelTable, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class GroupView:
     """A group with the names of the data sets that it shows."""
 
+    name: str
     heading: str
     remark: str
     data: tuple[str, ...]
@@ -127,209 +228,3 @@ class Page:
     versions: tuple[Version, ...]
     profiles: tuple[str, ...]
     mixed: bool
-
-
-def build_page(title: str, entries: Sequence[Entry]) -> Page:
-    """Orders entries into the groups, sections and tables of one page.
-
-    Args:
-        title: Heading of the page.
-        entries: Jobs of one or several labels, sorted as :func:`results.table.read_entries` gives them.
-    """
-    by_benchmark: dict[str, list[Entry]] = {}
-    for entry in entries:
-        by_benchmark.setdefault(entry.benchmark, []).append(entry)
-    known = {section.benchmark for section in SECTIONS}
-    others = tuple(Section(name, OTHER.name, name, name) for name in sorted(by_benchmark.keys() - known))
-    summary = _summary(entries)
-    groups = tuple(_group(group, SECTIONS + others, by_benchmark, summary) for group in GROUPS)
-    profiles = {entry.protocol.profile for entry in entries}
-    return Page(
-        title,
-        tuple(group for group in groups if group.sections),
-        tuple({entry.label.name: entry.label for entry in entries}.values()),
-        _versions(entries),
-        tuple(sorted(profiles - {"full"})),
-        "full" in profiles,
-    )
-
-
-_Summary = Mapping[tuple[Any, ...], tuple[float, float, int]]
-
-
-def _summary(entries: Sequence[Entry]) -> _Summary:
-    """Mean, deviation and number of values by :func:`_summary_key`."""
-    rows = summarise(entries).itertuples(index=False, name=None)
-    return {tuple(row[:-3]): (row[-3], row[-2], row[-1]) for row in rows}
-
-
-def _summary_key(entry: Entry, metric: str) -> tuple[Any, ...]:
-    """Values in the order of :data:`results.table.SUMMARY_KEYS`."""
-    protocol, data = entry.protocol, entry.data
-    return (
-        entry.label.name,
-        entry.benchmark,
-        metric,
-        protocol.name,
-        protocol.version,
-        protocol.hash,
-        entry.modified,
-        protocol.profile,
-        data.name,
-        data.fingerprint,
-        *entry.label.identity,
-        canonical_json(entry.numerics),
-    )
-
-
-def _group(
-    group: Group, sections: Iterable[Section], by_benchmark: Mapping[str, Sequence[Entry]], summary: _Summary
-) -> GroupView:
-    views: list[SectionView] = []
-    data: list[str] = []
-    last_heading = ""
-    for section in sections:
-        if section.group != group.name or section.benchmark not in by_benchmark:
-            continue
-        tables = _tables(section, by_benchmark[section.benchmark], summary)
-        if not tables:
-            continue
-        views.append(SectionView("" if section.heading == last_heading else section.heading, section.intro, tables))
-        last_heading = section.heading
-        data.append(section.data)
-    return GroupView(group.heading, group.remark, tuple(dict.fromkeys(data)), tuple(views))
-
-
-def _tables(section: Section, entries: Sequence[Entry], summary: _Summary) -> tuple[Table, ...]:
-    """One table for each thing that keeps numbers apart and each heading, the main one first."""
-    comparable: dict[tuple[str, ...], list[Entry]] = {}
-    for entry in sorted(entries, key=lambda entry: entry.group):
-        comparable.setdefault(entry.group, []).append(entry)
-    tables = []
-    for members in comparable.values():
-        columns: dict[str, dict[str, Column]] = {"": {}}
-        for column in (column for entry in members for column in entry.display if column.table != HIDDEN):
-            columns.setdefault(column.table, {}).setdefault(column.metric, column)
-        for heading, by_metric in columns.items():
-            if by_metric:
-                details = section.details if heading == "" else ()
-                tables.append(_table(heading, details, tuple(by_metric.values()), members, summary))
-    return tuple(tables)
-
-
-def _table(
-    heading: str,
-    details: tuple[tuple[str, str], ...],
-    columns: tuple[Column, ...],
-    entries: Sequence[Entry],
-    summary: _Summary,
-) -> Table:
-    by_label: dict[str, list[Entry]] = {}
-    for entry in entries:
-        by_label.setdefault(entry.label.name, []).append(entry)
-    rows = tuple(
-        (label, *(_detail(jobs, name) for name, _ in details), *(_cell(jobs, column, summary) for column in columns))
-        for label, jobs in by_label.items()
-    )
-    header = (FIRST_COLUMN, *(title for _, title in details), *(column.title for column in columns))
-    several = len(by_label) > 1
-    remarks = tuple(
-        remark for label, jobs in by_label.items() for remark in _remarks(label if several else "", jobs, columns)
-    )
-    return Table(heading, entries[0].protocol.profile, header, rows, _caption(by_label), remarks)
-
-
-def _detail(jobs: Sequence[Entry], name: str) -> str:
-    """A detail that all seeds agree on, or each one's."""
-    found = (public_text(str(job.record.details[name])) for job in jobs if job.record and name in job.record.details)
-    return ", ".join(dict.fromkeys(found))
-
-
-def _cell(jobs: Sequence[Entry], column: Column, summary: _Summary) -> str:
-    """The rounded mean, with its deviation where there are several seeds; blank without a value."""
-    mean, deviation, count = summary.get(_summary_key(jobs[0], column.metric), (0.0, 0.0, 0))
-    if count == 0:
-        return ""
-    # Adding zero turns a rounded -0.0 into 0.0.
-    text = f"{round(mean, column.decimals) + 0.0:.{column.decimals}f}"
-    if count > 1:
-        text += f" ± {deviation:.{column.decimals}f}"
-    return text if count == len(jobs) else f"{text} (n = {count})"
-
-
-def _remarks(label: str, jobs: Sequence[Entry], columns: Sequence[Column]) -> list[Remark]:
-    """The notes of one row's cells; columns with the same note share a remark."""
-    titles: dict[tuple[str, bool], dict[int | None, list[str]]] = {}
-    absent = MetricValue(None, note="not measured")
-    for job in jobs:
-        for column in columns:
-            metric = job.metrics.get(column.metric, absent)
-            if metric.note:
-                by_seed = titles.setdefault((metric.note, metric.value is None), {})
-                by_seed.setdefault(job.seed, []).append(column.title)
-    remarks = []
-    for (note, blank), by_seed in titles.items():
-        reason = textwrap.shorten(public_text(note), REASON_CHARACTERS, placeholder=" …")
-        same = len(by_seed) == len(jobs) and len({tuple(names) for names in by_seed.values()}) == 1
-        for seed, names in list(by_seed.items())[: 1 if same else None]:
-            remarks.append(Remark(label, None if same else seed, tuple(names), reason, blank))
-    return remarks
-
-
-def _caption(by_label: Mapping[str, Sequence[Entry]]) -> Caption:
-    entries = [entry for jobs in by_label.values() for entry in jobs]
-    protocol, data = entries[0].protocol, entries[0].data
-    inputs: dict[str, list[str]] = {}
-    remarks: dict[str, list[str]] = {}
-    seeds: dict[tuple[int, ...], list[str]] = {}
-    for label, jobs in by_label.items():
-        if (convention := jobs[0].label.backbone.input) != DEFAULT_INPUT:
-            inputs.setdefault(convention, []).append(label)
-        for remark in jobs[0].label.backbone.remarks:
-            remarks.setdefault(public_text(remark), []).append(label)
-        if measured := tuple(sorted({job.seed for job in jobs if job.record and job.seed is not None})):
-            seeds.setdefault(measured, []).append(label)
-    return Caption(
-        protocol.name,
-        protocol.version,
-        protocol.hash,
-        protocol.modified,
-        data.name,
-        tuple(data.counts.items()),
-        tuple(public_text(sentence) for sentence in data.nonstandard),
-        tuple((convention, tuple(labels)) for convention, labels in inputs.items()),
-        tuple((remark, tuple(labels)) for remark, labels in remarks.items()),
-        tuple((measured, tuple(labels)) for measured, labels in sorted(seeds.items())),
-        _numerics(entries[0].numerics),
-    )
-
-
-def _numerics(numerics: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """What is set, flattened and by name; what is off or does not apply is left out."""
-    pairs: list[tuple[str, str]] = []
-    for name, value in sorted(numerics.items()):
-        if isinstance(value, Mapping):
-            pairs += [(f"{name} {inner}", text) for inner, text in _numerics(value)]
-        elif value is not None and value is not False:
-            pairs.append((name.replace("_", " "), "on" if value is True else public_text(str(value))))
-    return tuple(pairs)
-
-
-def _versions(entries: Iterable[Entry]) -> tuple[Version, ...]:
-    """Versions of the code and its packages, once where all records agree."""
-    uses: dict[str, dict[str, list[str]]] = {}
-    records = [entry.record for entry in entries if entry.record]
-    for record in records:
-        for name, version in {**record.versions, "git": record.git}.items():
-            if version:
-                uses.setdefault(name, {}).setdefault(public_text(version), []).append(record.benchmark)
-    return tuple(
-        Version(
-            name,
-            tuple(
-                (version, tuple(sorted(set(benchmarks))) if len(by_version) > 1 else ())
-                for version, benchmarks in sorted(by_version.items())
-            ),
-        )
-        for name, by_version in sorted(uses.items())
-    )

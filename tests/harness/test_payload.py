@@ -128,7 +128,7 @@ def test_a_result_that_came_between_is_kept(bench: Bench) -> None:
     """Another attempt publishes while this one works, as after a claim that was broken by a mistake."""
 
     def overtaken(context: JobContext) -> Outcome:
-        other = Record.from_dict({**json.loads(json.dumps(raw)), "attempt": "0009-other"})
+        other = Record.from_json(json.dumps({**raw, "attempt": "0009-other"}).encode())
         bench.folder.publish_result(other)
         return GOOD
 

@@ -38,7 +38,7 @@ def test_a_record_holds_every_field_that_the_design_names(builder: Any) -> None:
     raw = json.loads(builder.make().to_json())
     expected = (
         "key benchmark protocol backbone data seed numerics metrics details display curves started finished seconds "
-        "device versions config_digest git attempt schema"
+        "device versions config_digest git attempt protocol_fields schema"
     )
     assert set(raw) == set(expected.split())
     assert set(raw["protocol"]) == {"name", "version", "hash", "modified", "profile"}
@@ -64,6 +64,8 @@ def test_a_record_without_a_field_is_refused(field: str, builder: Any, tmp_path:
         {"value": math.nan, "unit": "percent", "note": ""},
         {"value": "62.9", "unit": "percent", "note": ""},
         {"value": 1.0, "surprise": 1},
+        {"value": True},
+        {"value": 1.0, "unit": 3},
     ],
 )
 def test_a_record_with_a_metric_that_is_none_is_refused(metric: dict[str, Any], builder: Any, tmp_path: Path) -> None:
@@ -71,7 +73,7 @@ def test_a_record_with_a_metric_that_is_none_is_refused(metric: dict[str, Any], 
     raw["metrics"]["knn_k10"] = metric
     path = tmp_path / "result.json"
     path.write_text(json.dumps(raw))
-    with pytest.raises(HarnessError, match="not a record"):
+    with pytest.raises(HarnessError, match="record"):
         Record.read(path)
 
 
@@ -81,6 +83,55 @@ def test_other_json_is_refused(text: str, tmp_path: Path) -> None:
     path.write_text(text)
     with pytest.raises(HarnessError, match="not a record"):
         Record.read(path)
+
+
+def test_a_record_of_schema_0_is_read_without_its_protocol_fields(builder: Any, tmp_path: Path) -> None:
+    record = builder.make(protocol_fields={"epochs": 90})
+    raw = json.loads(record.to_json())
+    del raw["protocol_fields"]
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps({**raw, "schema": 0}))
+    assert Record.read(path) == dataclasses.replace(record, protocol_fields={}, schema=0)
+
+
+def test_a_record_of_a_newer_harness_is_refused_and_says_so(builder: Any, tmp_path: Path) -> None:
+    raw = {**json.loads(builder.make().to_json()), "schema": 2, "new": 1}
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(raw))
+    with pytest.raises(HarnessError, match="schema 2, made by a newer harness; this one reads 0 to 1"):
+        Record.read(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"seed": "0"}, "seed"),
+        ({"extra": 1}, "extra"),
+        ({"versions": {"torch": 2}}, "versions.torch"),
+        ({"display": [{"metric": "a", "title": "A", "decimals": -1}]}, "display.0"),
+        ({"protocol": {"name": "x"}}, "protocol.version"),
+    ],
+)
+def test_the_field_that_is_wrong_is_named(change: dict[str, Any], place: str, builder: Any, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps({**json.loads(builder.make().to_json()), **change}))
+    with pytest.raises(HarnessError, match=f"not a record: {place}"):
+        Record.read(path)
+
+
+def test_infinity_in_a_detail_is_refused_however_it_is_written(builder: Any, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    for word in ("NaN", "Infinity", "-Infinity", "1e999"):
+        path.write_text(builder.make(details={"mean": 0.125}).to_json().replace("0.125", word))
+        with pytest.raises(HarnessError):
+            Record.read(path)
+
+
+def test_a_detail_may_speak_of_infinity(builder: Any, tmp_path: Path) -> None:
+    record = builder.make(details={"layer": "Infinity", "NaN": 1})
+    path = tmp_path / "result.json"
+    path.write_text(record.to_json())
+    assert Record.read(path) == record
 
 
 def test_a_truncated_record_is_refused_wherever_it_is_cut(builder: Any, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from results.entries import read_entries
 from results.record import sha256_of
-from results.table import COLUMNS, collect, read_entries, summarise, write_csv
+from results.table import COLUMNS, collect, summarise, to_parquet, wide_tables, write_csv
 from results.workspace import Workspace
 
 DESIGN_COLUMNS = (
@@ -73,6 +76,26 @@ def test_csv_values_read_back_bit_for_bit(builder: Any, tmp_path: Path) -> None:
     for job in (record, svm):
         for name, metric in job.metrics.items():
             assert read[job.key, name].hex() == metric.value.hex()
+
+
+@pytest.mark.parametrize("label", ["=1+1", "+a", "-a", "@a", "\ta", "'=a", "''@a", "'a", "plain", "a\rb"])
+def test_a_label_that_a_spreadsheet_would_compute_is_text_in_the_csv(label: str, builder: Any, tmp_path: Path) -> None:
+    builder.finish()
+    builder.run({label: "simclr"})
+    write_csv(collect(builder.workspace), tmp_path / "results.csv")
+    with (tmp_path / "results.csv").open(newline="", encoding="utf-8") as stream:
+        (written,) = {row["label"] for row in csv.DictReader(stream)}
+    assert written[0] not in "=+-@\t\r"
+    # Taking one apostrophe away gives the label back.
+    assert re.sub(r"^'(?='*[=+\-@\t\r])", "", written) == label
+
+
+def test_parquet_holds_the_same_table(builder: Any) -> None:
+    builder.finish("voc07_svm", seed=1, values={"svm": "no images"})
+    builder.finish("imagenet_knn")
+    builder.run({"=a": "simclr", "b": "byol"}, [builder.make(backbone="byol")])
+    frame = collect(builder.workspace)
+    pd.testing.assert_frame_equal(pd.read_parquet(io.BytesIO(to_parquet(frame))), frame)
 
 
 def test_rows_do_not_depend_on_the_order_of_files(builder: Any, tmp_path: Path) -> None:
@@ -293,6 +316,37 @@ def test_one_seed_has_no_deviation_and_blanks_do_not_count(builder: Any) -> None
     assert summary["deviation"].isna().loc["knn_k10"]
     assert list(summary.loc[["knn_k10", "knn_k20", "knn_k100"], "n"]) == [1, 0, 2]
     assert summary["mean"].isna().loc["knn_k20"]
+
+
+def test_a_wide_table_has_a_row_for_each_label_and_protocol(builder: Any) -> None:
+    for seed, value in enumerate((1.0, 2.0, 6.0)):
+        builder.finish(seed=seed, values={"knn_k10": value}, git="abc")
+    builder.finish(backbone="byol", values={"knn_k10": 5.0, "knn_k20": "why not"})
+    builder.finish(profile="smoke", values={"knn_k10": 9.0})
+    builder.finish("voc07_svm")
+    builder.run({"a": "simclr", "b": "byol"})
+    tables = wide_tables(read_entries(builder.workspace))
+    assert list(tables) == ["imagenet_knn", "voc07_svm"]
+    knn = tables["imagenet_knn"]
+    assert list(knn["label"]) == ["a", "a", "b"]
+    assert list(knn["profile"]) == ["full", "smoke", "full"]
+    assert list(knn["knn_k10"]) == [3.0, 9.0, 5.0]
+    assert list(knn["knn_k10_n"]) == [3, 1, 1]
+    assert knn["knn_k10_deviation"][0] == pytest.approx(7**0.5)
+    assert knn["knn_k20"].isna().tolist() == [False, False, True]
+    assert list(knn["code"]) == ["abc", "0123456", "0123456"]
+    assert not {"benchmark", "metric", "svm"} & set(knn.columns)
+
+
+def test_several_workspaces_make_one_long_table(builder: Any, tmp_path: Path) -> None:
+    builder.finish()
+    builder.run({"a": "simclr"})
+    other = type(builder)(tmp_path / "other")
+    other.finish(backbone="byol")
+    other.run({"b": "byol"})
+    frame = collect(builder.workspace, other.workspace)
+    assert list(dict.fromkeys(frame["label"])) == ["a", "b"]
+    assert len(frame) == len(collect(builder.workspace)) + len(collect(other.workspace))
 
 
 def test_what_differs_is_never_averaged(builder: Any) -> None:

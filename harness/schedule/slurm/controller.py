@@ -75,15 +75,19 @@ def _tell(plan: RunPlan, done: Round) -> None:
 
 def _draw(plan: RunPlan) -> None:
     """Writes the pages; each round, so that what is there can be read before the rest is."""
-    from results.pages.render import render
+    from harness.page_drawing import draw_pages
 
     if not plan.labels:
         return
     try:
-        for page in render(plan.workspace, list(plan.labels)):
-            _say(f"wrote {page}")
+        pages, left_out = draw_pages(plan.workspace, plan.labels, plan.settings.meta)
     except HarnessError as error:
         _say(f"no pages: {error}")
+        return
+    for page in pages:
+        _say(f"wrote {page}")
+    for each in left_out:
+        _say(f"left out: {each.path}: {each.reason}")
 
 
 def _notify(plan: RunPlan, done: Round) -> None:
