@@ -109,16 +109,12 @@ def _report(tracked: TrackedJob, product: Path | None, out: Path | None, quiet: 
     """Says where the checkpoint lies, or why there is none."""
     import json as json_module
 
+    from harness.cli.failures import tell_failures
+
     record = tracked.folder.read_result() if product is not None else None
     log = tracked.folder.log()
     if record is None:
-        reason = tracked.reason or tracked.state
-        if tracked.state == "waiting":
-            reason = "no result, and --cache read-only runs nothing"
-        where = f"\n  log: {log}" if log is not None else ""
-        make_console(stderr=True).print(
-            f"{tracked.folder.name}: {reason}{where}", markup=False, highlight=False, style="red"
-        )
+        tell_failures([tracked])
     if json:
         answer = {
             "job": tracked.folder.name,

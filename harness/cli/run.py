@@ -157,18 +157,10 @@ def _report(
     """Writes the pages and says what failed and where its log lies."""
     import json as json_module
 
+    from harness.cli.failures import tell_failures
     from harness.page_drawing import draw_pages
 
-    failed = [tracked for tracked in jobs if tracked.state not in ("done", "cached")]
-    for tracked in failed:
-        log = tracked.folder.log()
-        where = f"\n  log: {log}" if log is not None else ""
-        reason = tracked.reason or tracked.state
-        if tracked.state == "waiting":
-            reason = "no result, and --cache read-only runs nothing"
-        make_console(stderr=True).print(
-            f"{tracked.folder.name}: {reason}{where}", markup=False, highlight=False, style="red"
-        )
+    tell_failures(jobs)
     pages, left_out = draw_pages(workspace, labels, meta)
     options.tell_left_out(left_out)
     if json:
