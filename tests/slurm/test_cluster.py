@@ -98,6 +98,7 @@ def test_a_killed_payload_fails(cluster: Cluster, tmp_path: Path, options: tuple
     assert cluster.wait_for(job) == "FAILED"
 
 
+@pytest.mark.slow
 def test_a_higher_partition_preempts_and_the_job_is_requeued(cluster: Cluster, tmp_path: Path) -> None:
     said = tmp_path / "said"
     script = f"trap 'echo asked >> {said}' USR1; echo started >> {said}; sleep 1000 & wait; wait"
@@ -110,6 +111,7 @@ def test_a_higher_partition_preempts_and_the_job_is_requeued(cluster: Cluster, t
     assert cluster.wait_for(low, {"PENDING", "RUNNING"})
 
 
+@pytest.mark.slow
 def test_slurmctld_restarts_with_its_jobs(cluster: Cluster) -> None:
     job = cluster.submit("sleep 60")
     waiting = cluster.submit("true", f"--dependency=afterany:{job}")
@@ -118,6 +120,7 @@ def test_slurmctld_restarts_with_its_jobs(cluster: Cluster) -> None:
     assert (cluster.state(job), cluster.state(waiting)) == ("RUNNING", "PENDING")
 
 
+@pytest.mark.slow
 def test_a_job_goes_on_under_a_dead_slurmd_and_with_its_node_it_moves(cluster: Cluster, tmp_path: Path) -> None:
     said = tmp_path / "said"
     job = cluster.submit(f"echo $SLURMD_NODENAME >> {said}; sleep 600", "--requeue")
@@ -131,6 +134,7 @@ def test_a_job_goes_on_under_a_dead_slurmd_and_with_its_node_it_moves(cluster: C
     assert said.read_text().split()[1] != node
 
 
+@pytest.mark.slow
 def test_a_drained_node_takes_no_job(cluster: Cluster) -> None:
     for name in ("n1", "n2", "n3"):
         cluster.drain(name)
@@ -139,6 +143,7 @@ def test_a_drained_node_takes_no_job(cluster: Cluster) -> None:
     assert cluster.job(job)["NodeList"] == "n4"
 
 
+@pytest.mark.slow
 def test_a_wiped_cluster_counts_from_one_again(cluster: Cluster) -> None:
     running = cluster.submit("sleep 600")
     cluster.wait_for(running, {"RUNNING"})

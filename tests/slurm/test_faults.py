@@ -113,10 +113,10 @@ def run_killed(here: ClusterWorld, module: str, name: str, after: bool) -> None:
 @pytest.mark.parametrize(
     ("module", "name", "after"),
     [
-        pytest.param("rounds", "submit_all", False, id="before-the-jobs"),
-        pytest.param("arrays", "hand_over", False, id="between-intent-and-sbatch"),
+        pytest.param("rounds", "submit_all", False, id="before-the-jobs", marks=pytest.mark.slow),
+        pytest.param("arrays", "hand_over", False, id="between-intent-and-sbatch", marks=pytest.mark.slow),
         pytest.param("arrays", "hand_over", True, id="between-sbatch-and-its-record"),
-        pytest.param("rounds", "_wait_for", False, id="before-the-controller-knows"),
+        pytest.param("rounds", "_wait_for", False, id="before-the-controller-knows", marks=pytest.mark.slow),
     ],
 )
 def test_a_run_killed_while_it_submits_is_gone_on_with(here: ClusterWorld, module: str, name: str, after: bool) -> None:
@@ -216,6 +216,7 @@ def mounted(folder: Path, *words: str) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_workspace_that_is_read_only_for_a_while_loses_nothing(here: ClusterWorld) -> None:
     here.submit("--set", "counting.seconds=3")
     here.wait_for("started")
@@ -285,9 +286,8 @@ def test_preemption_without_a_user_signal_is_survived(here: ClusterWorld) -> Non
     here.submit(*LONG)
     here.wait_for("started")
     here.cluster.set_preempt_signal(False)
-    rival = here.cluster.submit(
-        "#!/bin/bash\n#SBATCH --nodes=4 --exclusive\nsleep 5\n", "--partition=high", "--job-name=rival"
-    )
+    options = ("--partition=high", "--job-name=rival", "--nodes=4", "--exclusive")
+    rival = here.cluster.submit("#!/bin/bash\nsleep 5\n", *options)
     here.cluster.wait_for(rival, seconds=120)
     check_one_result(here)
     assert len(here.entries("worked")) == 1
