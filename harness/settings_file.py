@@ -32,7 +32,7 @@ EXAMPLES: Mapping[str, str] = types.MappingProxyType(
         "slurm.setup": "[module load cuda/12.4]",
         "slurm.environment": "{NCCL_SOCKET_IFNAME: ib0}",
         "slurm.extra": "{reservation: transfer}",
-        "slurm.notify": 'mail -s "$HARNESS_NOTICE" me@example.org < /dev/null',
+        "slurm.notify": 'mail -s "$TRANSFER_NOTICE" me@example.org < /dev/null',
         "slurm.benchmarks": "{coco_mask_rcnn: {minutes: 2880}, features: {partition: short}}",
     }
 )

@@ -295,7 +295,7 @@ def test_preemption_without_a_user_signal_is_survived(here: ClusterWorld) -> Non
 
 def test_the_command_of_the_user_is_told(here: ClusterWorld) -> None:
     told = here.folder / "told"
-    here.settle(notify=f"echo \"$HARNESS_NOTICE\" > '{told}'")
+    here.settle(notify=f"echo \"$TRANSFER_NOTICE\" > '{told}'")
     here.submit()
     here.wait_for_end()
     here.wait_until(told.exists, "the command has run")

@@ -97,7 +97,7 @@ def _notify(plan: RunPlan, done: Round) -> None:
         return
     failed = sum(each.state in ("failed", "cancelled") for each in done.standings)
     notice = f"{len(done.standings) - failed} of {len(done.standings)} jobs are done"
-    environment = {**os.environ, "HARNESS_NOTICE_RUN": plan.id, "HARNESS_NOTICE": notice}
+    environment = {**os.environ, "TRANSFER_NOTICE_RUN": plan.id, "TRANSFER_NOTICE": notice}
     try:
         ended = subprocess.run(
             command, shell=True, env=environment, timeout=NOTIFY_SECONDS, check=False, stdin=subprocess.DEVNULL

@@ -60,7 +60,7 @@ class SlurmSettings(SlurmRequest):
         rounds: How often the controller plans what is left before it gives up, whatever failed.
         rendezvous_minutes: How long the ranks of a job wait for each other.
         notify: Command that the controller runs at the end, through the shell; the run and its outcome stand in
-            ``HARNESS_NOTICE_RUN`` and ``HARNESS_NOTICE``.
+            ``TRANSFER_NOTICE_RUN`` and ``TRANSFER_NOTICE``.
         benchmarks: By name of the benchmark (``features`` for extraction, ``controller`` for the run's own jobs), what
             is asked otherwise.
     """
