@@ -42,13 +42,11 @@ class ExactSolver:
     """
 
     def __init__(self, data: SvmData, settings: SvmSettings, processes: int) -> None:
-        from threadpoolctl import threadpool_limits
-
         self._data = data
         self._settings = settings
         self._processes = processes if settings.device == "cpu" else 1
         self._starts: npt.NDArray[np.float64] | None = None
-        with threadpool_limits(limits=1), torch_threads(1):
+        with torch_threads(1):
             self._gram = gram_matrix(data.train, settings.intercept_scaling, settings.device)
 
     def cross_validate(self, classes: Sequence[int]) -> dict[int, list[Fits]]:
