@@ -27,9 +27,15 @@ class NumericsSettings(pydantic.BaseModel):
     precision: Literal["fp32", "bf16", "amp"] = "fp32"
     channels_last: bool = False
     compile: bool = False
+    folded: bool = False
 
-    def numerics(self) -> Numerics:
-        return Numerics(self.precision, self.channels_last, self.compile)
+    def numerics(self, folds: bool) -> Numerics:
+        """Those of a job.
+
+        Args:
+            folds: Whether it uses extracted features. Elsewhere nothing is folded, and the key does not say so.
+        """
+        return Numerics(self.precision, self.channels_last, self.compile, self.folded and folds)
 
 
 class Settings(BaseSettings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -68,7 +69,7 @@ class Extractor:
 
     Args:
         model: torchvision's ResNet-50 on its device.
-        forward: The five feature maps of a batch; ``model`` or its compiled form.
+        forward: The five feature maps of a batch; by ``model``, or its folded or compiled form.
         request: Which pixels, layers and pooling.
         convention: Input convention.
         numerics: Precision and memory format.
@@ -172,12 +173,39 @@ def build_extractor(
     if numerics.channels_last:
         model = model.to(memory_format=torch.channels_last)
 
+    computed = fold_batch_norms(model) if numerics.folded else model
+
     def forward(images: torch.Tensor) -> dict[str, torch.Tensor]:
-        return feature_maps(model, images)
+        return feature_maps(computed, images)
 
     chosen = torch.compile(forward) if numerics.compile else forward
     workers = min(max(threads - 1, 0), MOST_WORKERS) if device == "cuda" else 0
     return Extractor(model, chosen, request, convention, numerics, device, workers)
+
+
+def fold_batch_norms(model: torch.nn.Module) -> torch.nn.Module:
+    """A copy of a ResNet in eval mode that multiplies each batch norm into the convolution before it.
+
+    The features are the same up to rounding, some 1e-6 of the largest entry; a fifth of the time on a CPU goes.
+
+    Args:
+        model: What :func:`benchmarks.backbone.build_backbone` returns.
+    """
+    import torch
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    folded = copy.deepcopy(model)
+    for block in list(folded.modules()):
+        last: tuple[str, torch.nn.Conv2d] | None = None
+        for name, child in list(block.named_children()):
+            if isinstance(child, torch.nn.BatchNorm2d) and last is not None:
+                setattr(block, last[0], fuse_conv_bn_eval(last[1], child))
+                setattr(block, name, torch.nn.Identity())
+            # torchvision registers convolutions and batch norms in turn, in blocks as in downsampling.
+            last = (name, child) if isinstance(child, torch.nn.Conv2d) else None
+    if any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules()):
+        raise ValueError("a batch norm does not follow a convolution")
+    return folded.requires_grad_(False)
 
 
 def prove_pixels_to_features(extractor: Extractor, tensors: Mapping[str, torch.Tensor], folder: Path) -> None:
@@ -240,13 +268,16 @@ def extract(
             "request": request.to_dict(),
             "backbone": digest,
             "input": convention.name,
-            "numerics": dataclasses.asdict(numerics),
+            "numerics": numerics.to_dict(),
             "splits": {
                 split: _write_split(extractor, folder.path, split, paths, rows_per_shard)
                 for split, paths in splits.items()
             },
         }
         proof.prove_tensors(extractor.model.state_dict(), tensors, "after extraction")
+        if numerics.folded:
+            # The tensors are those of the network that was folded; that the folded one is still its equal shows here.
+            prove_pixels_to_features(extractor, tensors, attempt)
         if not folder.publish(manifest):
             logger.info("features were there already: %s", out.name)
     return manifest

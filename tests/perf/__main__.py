@@ -21,10 +21,12 @@ from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
-from tests.perf import average_precision, coco, knn, svm
+from tests.perf import average_precision, coco, features, knn, svm
 from tests.perf.case import Case, measure
 
-CASES: Mapping[str, Case] = {case.name: case for module in (average_precision, svm, knn, coco) for case in module.CASES}
+CASES: Mapping[str, Case] = {
+    case.name: case for module in (average_precision, svm, knn, coco, features) for case in module.CASES
+}
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -112,6 +112,8 @@ def test_features_are_those_of_torchvision(
     [
         (Numerics(), 2, 1e-5),
         (Numerics(channels_last=True), 7, 1e-5),
+        (Numerics(folded=True), 7, 1e-5),
+        (Numerics(channels_last=True, folded=True), 16, 1e-5),
         (Numerics(precision="bf16"), 16, 0.05),
         (Numerics(precision="amp", channels_last=True), 16, 0.05),
     ],
@@ -292,3 +294,31 @@ def test_a_missing_image_leaves_nothing_behind(extract: Callable[..., object], t
 def test_impossible_requests_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(HarnessError, match=message):
         features.check_request(dataclasses.replace(CROPPED, **changes))
+
+
+def test_folding_leaves_no_batch_norm_and_the_network_as_it_is(checkpoint: Checkpoint) -> None:
+    model = build_backbone(checkpoint.tensors)
+    folded = features.fold_batch_norms(model)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    assert sum(isinstance(module, torch.nn.Conv2d) for module in folded.modules()) == 53
+    proof.prove_tensors(model.state_dict(), checkpoint.tensors, "folding")
+    alone = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.BatchNorm2d(3)).eval()
+    with pytest.raises(ValueError, match="does not follow a convolution"):
+        features.fold_batch_norms(alone)
+
+
+def test_a_folded_network_that_is_wrong_is_proved_wrong(
+    extract: Callable[..., Mapping[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    manifest = extract(numerics=Numerics(folded=True))
+    assert manifest["numerics"]["folded"] is True
+    real = features.fold_batch_norms
+
+    def wrong(model: torch.nn.Module) -> torch.nn.Module:
+        folded = real(model)
+        folded.conv1.bias.mul_(0)  # type: ignore[operator, union-attr]
+        return folded
+
+    monkeypatch.setattr(features, "fold_batch_norms", wrong)
+    with pytest.raises(HarnessError, match="does not reproduce a plain forward"):
+        extract(numerics=Numerics(folded=True), out=tmp_path / "features" / "other")
