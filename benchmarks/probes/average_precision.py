@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+BUCKETS = 4096
+"""As many as VOC2007 has rows, so that a bucket holds a few."""
+
 if TYPE_CHECKING:
     import numpy.typing as npt
     from numpy.typing import ArrayLike
@@ -44,11 +47,33 @@ def average_precisions(scores: ArrayLike, positive: ArrayLike) -> npt.NDArray[np
         ValueError: A score is NaN, the lengths differ, or there is no positive.
     """
     values, truth = _checked(scores, positive)
-    order = np.argsort(-values, axis=1, kind="stable")
     # Only the ranks of the positives are needed: the i-th of them has i + 1 hits among its rank + 1 rows.
-    ranks = np.nonzero(truth[order])[1].reshape(len(values), -1)
+    ranks = np.stack([_ranks(row, truth) for row in values]) if len(values) else np.empty((0, 1))
     precision = np.arange(1, ranks.shape[1] + 1) / (ranks + 1)
     return np.asarray(np.maximum.accumulate(precision[:, ::-1], axis=1).mean(axis=1))
+
+
+def _ranks(scores: npt.NDArray[Any], positive: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """Places of the positives, from 0 on, in falling order of score; of equal scores the lower index comes first.
+
+    Rows are counted in buckets of equal width, and only those that share a bucket with a positive are sorted. Rounding
+    is monotone, so that no row of a higher score lies in a lower bucket.
+    """
+    least, most = scores.min(), scores.max()
+    with np.errstate(all="ignore"):
+        scale = (BUCKETS - 1) / (most - least)
+    if not np.isfinite(scale) or scale <= 0:
+        return np.flatnonzero(positive[np.argsort(-scores, kind="stable")])
+    bucket = ((scores - least) * scale).astype(np.intp)
+    held = np.zeros(BUCKETS, dtype=bool)
+    held[bucket[positive]] = True
+    near = np.flatnonzero(held[bucket])
+    others = np.bincount(bucket, minlength=BUCKETS)
+    others[held] = 0
+    higher = others.sum() - np.cumsum(others)
+    ordered = near[np.argsort(-scores[near], kind="stable")]
+    places = np.flatnonzero(positive[ordered])
+    return np.asarray(places + higher[bucket[ordered[places]]])
 
 
 def stepwise_average_precisions(scores: ArrayLike, positive: ArrayLike) -> npt.NDArray[np.float64]:
