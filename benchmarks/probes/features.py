@@ -16,7 +16,15 @@ from benchmarks.base import FeatureRequest, Numerics
 from benchmarks.datasets.layout import read_split
 from benchmarks.input_convention import InputConvention
 from benchmarks.pooling import grid_pool
-from benchmarks.probes.feature_store import ROWS_PER_SHARD, SCHEMA, FeatureFolder, LayerWriter, is_complete, load
+from benchmarks.probes.feature_store import (
+    ROWS_PER_SHARD,
+    SCHEMA,
+    FeatureFolder,
+    LayerWriter,
+    finished_shards,
+    is_complete,
+    load,
+)
 from benchmarks.probes.images import image_batches
 from benchmarks.probes.parallel import log_progress, torch_threads
 from results.errors import HarnessError, did_you_mean
@@ -27,6 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["POOLINGS", "check_request", "extract", "is_complete", "load"]
 
 POOLINGS = ("grid", "global_average")
+
+WORK = "features"
+"""Folder of an attempt in which its features are made."""
 
 BATCH = {"cpu": 16, "cuda": 128}
 """Images in a forward pass; the features do not depend on it beyond rounding."""
@@ -233,9 +244,12 @@ def extract(
     attempt: Path,
     device: str,
     threads: int,
+    previous: Sequence[Path] = (),
     rows_per_shard: int = ROWS_PER_SHARD,
 ) -> Mapping[str, Any]:
     """Extracts the features of a request into a folder, proved before and after.
+
+    The folder is made in the attempt. What an attempt finished before it died, shard by shard, the next one takes over.
 
     Args:
         request: Data set, splits, pixels, layers, pooling.
@@ -248,6 +262,7 @@ def extract(
         attempt: Folder for work files; it exists.
         device: ``cpu`` or ``cuda``.
         threads: CPU threads to use.
+        previous: Folders of earlier attempts of the same job, oldest first.
         rows_per_shard: Rows of each shard but the last.
 
     Returns:
@@ -259,7 +274,7 @@ def extract(
     check_request(request)
     tensors = read_backbone(backbone, digest)
     splits = {split: read_split(request.data, data_root, split).paths for split in request.splits}
-    with torch_threads(threads), FeatureFolder(out) as folder:
+    with torch_threads(threads), FeatureFolder(out, attempt / WORK) as folder:
         extractor = build_extractor(tensors, request, convention, numerics, device, threads)
         proof.prove_tensors(extractor.model.state_dict(), tensors, "before extraction")
         prove_pixels_to_features(extractor, tensors, attempt)
@@ -270,7 +285,9 @@ def extract(
             "input": convention.name,
             "numerics": numerics.to_dict(),
             "splits": {
-                split: _write_split(extractor, folder.path, split, paths, rows_per_shard)
+                split: _write_split(
+                    extractor, folder.path, split, paths, [one / WORK for one in previous], rows_per_shard
+                )
                 for split, paths in splits.items()
             },
         }
@@ -284,20 +301,44 @@ def extract(
 
 
 def _write_split(
-    extractor: Extractor, folder: Path, split: str, paths: Sequence[Path], rows_per_shard: int
+    extractor: Extractor,
+    folder: Path,
+    split: str,
+    paths: Sequence[Path],
+    previous: Sequence[Path],
+    rows_per_shard: int,
 ) -> dict[str, Any]:
-    """Extracts one split; its part of the manifest."""
+    """Extracts one split, or what earlier attempts left to do of it; its part of the manifest."""
     if not paths:
         raise HarnessError(f"split {split} of {extractor.request.data} has no images", "", "mend its list")
     writers = {
         layer: LayerWriter(folder, split, layer, len(paths), rows_per_shard) for layer in extractor.request.layers
     }
-    batches = -(-len(paths) // BATCH[extractor.device])
+    done = _take_over(writers, previous, split, len(paths), rows_per_shard)
+    batches = -(-(len(paths) - done) // BATCH[extractor.device])
     with contextlib.ExitStack() as stack:
         for writer in writers.values():
             stack.callback(writer.close)
         what = f"{split}: batches of {BATCH[extractor.device]} images"
-        for features in log_progress(extractor.features(paths), batches, what):
+        for features in log_progress(extractor.features(paths[done:]), batches, what):
             for layer, rows in features.items():
                 writers[layer].append(rows.numpy())
     return {"count": len(paths), "layers": {layer: writer.entry() for layer, writer in writers.items()}}
+
+
+def _take_over(
+    writers: Mapping[str, LayerWriter], previous: Sequence[Path], split: str, count: int, rows_per_shard: int
+) -> int:
+    """Takes over the shards that an earlier attempt finished of all layers, from the latest that has any.
+
+    Returns:
+        Rows that need not be extracted any more.
+    """
+    for earlier in reversed(previous):
+        found = {layer: finished_shards(earlier, split, layer, count, rows_per_shard) for layer in writers}
+        shards = min(len(entries) for entries in found.values())
+        if shards:
+            (rows,) = {writer.take_over(earlier, found[layer][:shards]) for layer, writer in writers.items()}
+            logger.info("%s: %d of %d images were extracted by an earlier attempt", split, rows, count)
+            return rows
+    return 0
