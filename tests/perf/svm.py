@@ -19,9 +19,9 @@ from tests.perf.case import Case, Side
 from tests.perf.made_features import make_voc
 
 PEER_CLASSES = (2, 9, 12, 19)
-"""The classes that LinearSVC fits at 8,192 dimensions and in the low-shot protocol, a fifth of the work: common and rare,
-easy and hard. The one in 40 % of the images is not among them; it takes longest, so that the peer's time, scaled to
-all classes, is rather too small."""
+"""The classes that LinearSVC fits at 8,192 dimensions and in the low-shot protocol, a fifth of the work: common and
+rare, easy and hard. The one in 40 % of the images is not among them; it takes longest, so that the peer's time, scaled
+to all classes, is rather too small."""
 
 PEER_SAMPLES = 1
 """Of the five samples of each k, those that LinearSVC fits."""
