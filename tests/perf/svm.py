@@ -11,10 +11,11 @@ import numpy as np
 
 from benchmarks.classification.voc07_svm import Voc07Svm
 from benchmarks.probes.svm.certificate import CERTIFIED
-from benchmarks.probes.svm.data import SvmData, SvmSettings
+from benchmarks.probes.svm.data import SvmData, SvmSettings, signs
 from benchmarks.probes.svm.full import ClassResult, full_svm, make_solver
+from benchmarks.probes.svm.liblinear import fit
 from benchmarks.probes.svm.low_shot import low_shot_rows
-from benchmarks.probes.svm.solver import Fits, Sample
+from benchmarks.probes.svm.solver import Fits, Sample, aps_on_test
 from tests.perf.case import Case, Side
 from tests.perf.made_features import make_voc
 
@@ -102,7 +103,7 @@ def make_low_shot(dimension: int, seed: int) -> tuple[Side, Side]:
     mine, others = draw(data, range(len(data.classes)), count, seed), draw(data, PEER_CLASSES, PEER_SAMPLES, seed)
     part = len(PEER_CLASSES) * PEER_SAMPLES / (len(data.classes) * count)
     return (
-        Side("exact", lambda: fits_by_key(mine, make_solver(data, settings("exact"), 1).low_shot(mine))),
+        Side("exact", lambda: (data, mine, fits_by_key(mine, make_solver(data, settings("exact"), 1).low_shot(mine)))),
         Side(
             "LinearSVC", lambda: fits_by_key(others, make_solver(data, settings("liblinear"), 1).low_shot(others)), part
         ),
@@ -118,19 +119,36 @@ def fits_by_key(samples: list[Sample], fits: list[dict[int, Fits]]) -> dict[tupl
     }
 
 
-def equal_low_shot(ours: dict[Any, Fits], peer: dict[Any, Fits]) -> tuple[bool, str]:
-    """APs to 1e-4 where liblinear converged, and the cost that is best in the mean for each k."""
-    gap = max(one.gap or 0.0 for one in ours.values())
-    shared = {key: (np.array(ours[key].aps), np.array(one.aps)) for key, one in peer.items()}
-    worst = max(float(np.abs(mine - other).max()) for mine, other in shared.values())
-    typical = float(np.median([np.abs(mine - other).max() for mine, other in shared.values()]))
+def equal_low_shot(ours: tuple[SvmData, list[Sample], dict[Any, Fits]], peer: dict[Any, Fits]) -> tuple[bool, str]:
+    """APs to 1e-4, and the cost that is best in the mean for each k.
+
+    Where the peer's own tolerance of 1e-4 leaves more than that, it has to fit again at 1e-8.
+    """
+    data, samples, fits = ours
+    gap = max(one.gap or 0.0 for one in fits.values())
+    shared = {key: (np.array(fits[key].aps), np.array(one.aps)) for key, one in peer.items()}
+    rows = {(sample.k, sample.number): sample.rows for sample in samples}
+    worst, again = 0.0, 0
+    for key, (mine, other) in shared.items():
+        for number in np.flatnonzero(np.abs(mine - other) > 1e-4):
+            other[number] = _refitted(data, rows[key[:2]][key[2]], key[2], settings("exact").costs[number])
+            again += 1
+        worst = max(worst, float(np.abs(mine - other).max()))
     same = 0
     shots = sorted({key[0] for key in shared})
     for k in shots:
         mine, other = (np.mean([pair[side] for key, pair in shared.items() if key[0] == k], axis=0) for side in (0, 1))
         same += int(mine.argmax() == other.argmax())
-    text = f"gap {gap:.0e}, AP to {worst:.0e} (median {typical:.0e}), costs {same} of {len(shots)}"
+    count = len(shared) * len(settings("exact").costs)
+    text = f"gap {gap:.0e}, AP to {worst:.0e} ({again} of {count} at tolerance 1e-8), costs {same} of {len(shots)}"
     return gap <= CERTIFIED and worst <= 1e-4 and same == len(shots), text
+
+
+def _refitted(data: SvmData, rows: Any, index: int, cost: float) -> float:
+    """Test AP of one low-shot fit by liblinear at a tolerance of 1e-8."""
+    careful = dataclasses.replace(settings("liblinear"), tol=1e-8, max_iter=1_000_000)
+    machine = fit(data.train[rows], signs(data.train_labels[rows, index]), cost, careful)
+    return aps_on_test(machine.decision_function(data.test)[None], data.test_labels[:, index])[0]
 
 
 CASES = (
