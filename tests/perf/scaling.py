@@ -80,7 +80,7 @@ def draw(lines: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
     rows = lines["rows"]
     panels[-1].plot([one["rows"] for one in rows], [one["megabytes"] for one in rows], "o-", color="#a3471b")
     panels[-1].set(xlabel="rows", ylabel="MB beyond the features", ylim=(0, None))
-    FIGURE.parent.mkdir(exist_ok=True)
+    FIGURE.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(FIGURE, metadata={"Date": None})
 
 
