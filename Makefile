@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 # venv without pip needs no ensurepip, which Debian packs apart; the system's pip then installs into it.
 INSTALL := $(PYTHON) -m pip --python $(VENV)/bin/python install --quiet --disable-pip-version-check --no-deps
 
-.PHONY: demo test test-slurm test-browser test-slow lint types imports check clean
+.PHONY: demo test test-slurm test-browser test-slow perf lint types imports check clean
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
@@ -39,6 +39,9 @@ test-browser: $(VENV)/installed-dev
 
 test-slow: $(VENV)/installed-dev
 	$(RUN) -m pytest -m slow -s
+
+perf: $(VENV)/installed-dev
+	$(RUN) -m tests.perf
 
 lint: $(VENV)/installed-dev
 	$(RUN) -m ruff check .

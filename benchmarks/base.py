@@ -24,17 +24,26 @@ class Numerics:
         precision: ``fp32``; ``bf16`` or ``amp`` (float16 on a GPU, bfloat16 on a CPU) as autocast.
         channels_last: Memory format of the network and its input.
         compile: Whether ``torch.compile`` is used on the backbone.
+        folded: Whether features are extracted with each batch norm folded into the convolution before it.
     """
 
     precision: str = "fp32"
     channels_last: bool = False
     compile: bool = False
+    folded: bool = False
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise HarnessError(
                 f"unknown precision '{self.precision}'", "--numerics", did_you_mean(self.precision, PRECISIONS)
             )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form. ``folded`` stands in it only where it is true, so that keys from before it are still found."""
+        values = dataclasses.asdict(self)
+        if not self.folded:
+            del values["folded"]
+        return values
 
 
 @dataclasses.dataclass(frozen=True)

@@ -77,7 +77,7 @@ class Job:
                 "benchmark": FEATURES,
                 "version": FEATURES_VERSION,
                 "request": request,
-                "numerics": dataclasses.asdict(self.numerics),
+                "numerics": self.numerics.to_dict(),
             }
         if self.protocol.profile != "full":
             # Whatever --set makes of its fields, a smoke number is never found in place of a full one.
@@ -103,7 +103,7 @@ class Job:
     def recorded_numerics(self) -> dict[str, Any]:
         """Numerics as they stand in key and record."""
         return {
-            **dataclasses.asdict(self.numerics),
+            **self.numerics.to_dict(),
             "effective_batch": self.batch.effective,
             "batch_norm_batch": self.batch.batch_norm,
         }
@@ -133,7 +133,7 @@ class Job:
             "data": dataclasses.asdict(self.data),
             "data_root": str(self.data_root),
             "seed": self.seed,
-            "numerics": dataclasses.asdict(self.numerics),
+            "numerics": self.numerics.to_dict(),
             "batch": dataclasses.asdict(self.batch),
         }
 

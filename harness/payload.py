@@ -326,6 +326,7 @@ def _extract(job: Job, folder: JobFolder, attempt: str, workspace: Workspace, de
         attempt=folder.attempt_folder(attempt),
         device=device,
         threads=threads,
+        previous=_previous(folder, attempt),
     )
     counts = {split: entry["count"] for split, entry in manifest["splits"].items()}
     return Outcome(metrics={}, details={"request": job.request.to_dict(), "counts": counts})

@@ -131,15 +131,16 @@ def _job(
     seed: int | None,
     settings: Settings,
 ) -> Job:
+    request = benchmark.feature_request(protocol)
     return Job(
         benchmark=benchmark.name,
         protocol=protocol,
-        request=benchmark.feature_request(protocol),
+        request=request,
         backbone=checkpoint.stamp(),
         data=stamps[benchmark.data],
         data_root=data_root,
         seed=seed,
-        numerics=settings.numerics.numerics(),
+        numerics=settings.numerics.numerics(folds=request is not None),
         batch=batch_seen(benchmark.batch(protocol), spread(protocol, usable_ranks(settings), settings.largest_batch)),
     )
 

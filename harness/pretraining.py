@@ -63,7 +63,7 @@ def plan_pretraining(name: str, settings: Settings, seed: int, overrides: Sequen
         data=stamp,
         data_root=root,
         seed=seed,
-        numerics=settings.numerics.numerics(),
+        numerics=settings.numerics.numerics(folds=False),
         batch=config.batch(protocol),
     )
     resources = config.resources(protocol)

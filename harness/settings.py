@@ -27,6 +27,7 @@ class NumericsSettings(pydantic.BaseModel):
         precision: ``bf16`` and ``amp`` (float16 on a GPU, bfloat16 on a CPU) are autocast.
         channels_last: Memory format of the network and its input.
         compile: Whether ``torch.compile`` is used on the backbone.
+        folded: Whether batch norms are multiplied into the convolutions where features are extracted.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
@@ -34,9 +35,15 @@ class NumericsSettings(pydantic.BaseModel):
     precision: Literal["fp32", "bf16", "amp"] = "fp32"
     channels_last: bool = False
     compile: bool = False
+    folded: bool = False
 
-    def numerics(self) -> Numerics:
-        return Numerics(self.precision, self.channels_last, self.compile)
+    def numerics(self, folds: bool) -> Numerics:
+        """Those of a job.
+
+        Args:
+            folds: Whether it uses extracted features. Elsewhere nothing is folded, and the key does not say so.
+        """
+        return Numerics(self.precision, self.channels_last, self.compile, self.folded and folds)
 
 
 class Settings(BaseSettings):

@@ -1,7 +1,8 @@
 """Features on disk: shards of rows, and a manifest that is written last.
 
-A folder holds ``<split>-<layer>-<number>.npy`` (float32 [rows, dimension]) and ``manifest.json``. It is made under a
-temporary name and renamed, so a folder of the final name is complete unless something was taken out of it.
+A folder holds ``<split>-<layer>-<number>.npy`` (float32 [rows, dimension]) and ``manifest.json``. It is made under
+another name and renamed, so a folder of the final name is complete unless something was taken out of it. While it is
+made, a note beside each finished shard says what the manifest will say of it, so that a later attempt can take it over.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import io
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,6 +27,10 @@ SCHEMA = 1
 """Version of the manifest's form."""
 
 MANIFEST = "manifest.json"
+
+UNFINISHED = ".part"
+NOTE = ".json"
+"""What the name of a shard has more while it is written, and that of a finished one's note."""
 
 ROWS_PER_SHARD = 16384
 """Rows of a shard: 128 MB of kNN features, up to 600 MB of grid-pooled ones."""
@@ -83,7 +88,8 @@ class LayerWriter:
             raise ValueError(f"more rows than were announced for {self._prefix}")
         self._left -= rows
         name = f"{self._prefix}-{len(self._done):05d}.npy"
-        shard = _Shard(name, rows, 0, rows, (self._folder / name).open("xb"), hashlib.sha256())
+        stream = (self._folder / f"{name}{UNFINISHED}").open("xb")
+        shard = _Shard(name, rows, 0, rows, stream, hashlib.sha256())
         header = io.BytesIO()
         layout = {"descr": "<f4", "fortran_order": False, "shape": (rows, self._dimension)}
         np.lib.format.write_array_header_1_0(header, layout)  # type: ignore[no-untyped-call]
@@ -101,10 +107,57 @@ class LayerWriter:
             os.fsync(stream.fileno())
         entry = {"file": shard.name, "rows": shard.rows, "bytes": shard.size, "sha256": shard.sha.hexdigest()}
         self._done.append(entry)
+        if shard.left == 0:
+            write_whole(self._folder / f"{shard.name}{NOTE}", to_json({**entry, "dimension": self._dimension}))
+            os.rename(self._folder / f"{shard.name}{UNFINISHED}", self._folder / shard.name)
+
+    def take_over(self, earlier: Path, entries: Sequence[Mapping[str, Any]]) -> int:
+        """Moves the first shards from the folder of an earlier attempt, before anything is written.
+
+        Args:
+            earlier: Where they lie.
+            entries: What :func:`finished_shards` found there, or the first of it.
+
+        Returns:
+            Their rows.
+        """
+        for entry in entries:
+            os.rename(earlier / entry["file"], self._folder / entry["file"])
+            os.rename(earlier / f"{entry['file']}{NOTE}", self._folder / f"{entry['file']}{NOTE}")
+            self._dimension = entry["dimension"]
+            self._left -= entry["rows"]
+            self._done.append({name: entry[name] for name in ("file", "rows", "bytes", "sha256")})
+        return sum(entry["rows"] for entry in entries)
 
     def entry(self) -> dict[str, Any]:
         """The layer's part of the manifest."""
         return {"dimension": self._dimension, "dtype": "float32", "shards": self._done}
+
+
+def finished_shards(folder: Path, split: str, layer: str, count: int, rows_per_shard: int) -> list[dict[str, Any]]:
+    """Shards of an unfinished folder that a later attempt can take over, checked byte by byte.
+
+    Args:
+        folder: Where an earlier attempt of the same job wrote.
+        split: Name of the split.
+        layer: Name of the layer.
+        count: Rows of the split.
+        rows_per_shard: As for :class:`LayerWriter`.
+
+    Returns:
+        Their notes, from the first shard to the last before one is missing, altered or of another length.
+    """
+    found: list[dict[str, Any]] = []
+    with contextlib.suppress(HarnessError, OSError, KeyError, TypeError, ValueError):
+        for number in range(-(-count // rows_per_shard)):
+            name = f"{split}-{layer}-{number:05d}.npy"
+            note = read_json(folder / f"{name}{NOTE}")
+            rows = min(rows_per_shard, count - number * rows_per_shard)
+            if (note["file"], note["rows"]) != (name, rows):
+                break
+            _read_shard(folder, note, np.empty((rows, note["dimension"]), dtype="<f4"))
+            found.append(note)
+    return found
 
 
 class FeatureFolder:
@@ -112,14 +165,17 @@ class FeatureFolder:
 
     Args:
         out: Its final path.
+        work: Where it is made, on the same file system; what is finished of it then stays after a failure. None makes
+            it beside ``out``.
 
     Raises:
         HarnessError: Disk full or not writable, while entering or inside.
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, work: Path | None = None) -> None:
         self.out = out
-        self.path = temporary_name(out)
+        self.path = work or temporary_name(out)
+        self._stays = work is not None
 
     def __enter__(self) -> FeatureFolder:
         make_folder(self.path)
@@ -131,7 +187,10 @@ class FeatureFolder:
         Returns:
             True where the features are these; False where a complete folder was there first, which is then kept.
         """
+        for note in self.path.glob(f"*.npy{NOTE}"):
+            note.unlink()
         write_whole(self.path / MANIFEST, to_json(manifest))
+        make_folder(self.out.parent)
         while True:
             try:
                 os.rename(self.path, self.out)
@@ -148,7 +207,8 @@ class FeatureFolder:
                 return True
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+        if not (self._stays and error is not None):
+            shutil.rmtree(self.path, ignore_errors=True)
         if isinstance(error, OSError):
             raise explain_os_error(error, self.out) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,15 @@ from benchmarks.base import FeatureRequest, Numerics
 from benchmarks.datasets.layout import read_split
 from benchmarks.input_convention import InputConvention
 from benchmarks.pooling import grid_pool
-from benchmarks.probes.feature_store import ROWS_PER_SHARD, SCHEMA, FeatureFolder, LayerWriter, is_complete, load
+from benchmarks.probes.feature_store import (
+    ROWS_PER_SHARD,
+    SCHEMA,
+    FeatureFolder,
+    LayerWriter,
+    finished_shards,
+    is_complete,
+    load,
+)
 from benchmarks.probes.images import image_batches
 from benchmarks.probes.parallel import log_progress, torch_threads
 from results.errors import HarnessError, did_you_mean
@@ -26,6 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["POOLINGS", "check_request", "extract", "is_complete", "load"]
 
 POOLINGS = ("grid", "global_average")
+
+WORK = "features"
+"""Folder of an attempt in which its features are made."""
 
 BATCH = {"cpu": 16, "cuda": 128}
 """Images in a forward pass; the features do not depend on it beyond rounding."""
@@ -68,7 +80,7 @@ class Extractor:
 
     Args:
         model: torchvision's ResNet-50 on its device.
-        forward: The five feature maps of a batch; ``model`` or its compiled form.
+        forward: The five feature maps of a batch; by ``model``, or its folded or compiled form.
         request: Which pixels, layers and pooling.
         convention: Input convention.
         numerics: Precision and memory format.
@@ -172,12 +184,39 @@ def build_extractor(
     if numerics.channels_last:
         model = model.to(memory_format=torch.channels_last)
 
+    computed = fold_batch_norms(model) if numerics.folded else model
+
     def forward(images: torch.Tensor) -> dict[str, torch.Tensor]:
-        return feature_maps(model, images)
+        return feature_maps(computed, images)
 
     chosen = torch.compile(forward) if numerics.compile else forward
     workers = min(max(threads - 1, 0), MOST_WORKERS) if device == "cuda" else 0
     return Extractor(model, chosen, request, convention, numerics, device, workers)
+
+
+def fold_batch_norms(model: torch.nn.Module) -> torch.nn.Module:
+    """A copy of a ResNet in eval mode that multiplies each batch norm into the convolution before it.
+
+    The features are the same up to rounding, some 1e-6 of the largest entry; a fifth of the time on a CPU goes.
+
+    Args:
+        model: What :func:`benchmarks.backbone.build_backbone` returns.
+    """
+    import torch
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    folded = copy.deepcopy(model)
+    for block in list(folded.modules()):
+        last: tuple[str, torch.nn.Conv2d] | None = None
+        for name, child in list(block.named_children()):
+            if isinstance(child, torch.nn.BatchNorm2d) and last is not None:
+                setattr(block, last[0], fuse_conv_bn_eval(last[1], child))
+                setattr(block, name, torch.nn.Identity())
+            # torchvision registers convolutions and batch norms in turn, in blocks as in downsampling.
+            last = (name, child) if isinstance(child, torch.nn.Conv2d) else None
+    if any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules()):
+        raise ValueError("a batch norm does not follow a convolution")
+    return folded.requires_grad_(False)
 
 
 def prove_pixels_to_features(extractor: Extractor, tensors: Mapping[str, torch.Tensor], folder: Path) -> None:
@@ -205,9 +244,12 @@ def extract(
     attempt: Path,
     device: str,
     threads: int,
+    previous: Sequence[Path] = (),
     rows_per_shard: int = ROWS_PER_SHARD,
 ) -> Mapping[str, Any]:
     """Extracts the features of a request into a folder, proved before and after.
+
+    The folder is made in the attempt. What an attempt finished before it died, shard by shard, the next one takes over.
 
     Args:
         request: Data set, splits, pixels, layers, pooling.
@@ -220,6 +262,7 @@ def extract(
         attempt: Folder for work files; it exists.
         device: ``cpu`` or ``cuda``.
         threads: CPU threads to use.
+        previous: Folders of earlier attempts of the same job, oldest first.
         rows_per_shard: Rows of each shard but the last.
 
     Returns:
@@ -231,7 +274,7 @@ def extract(
     check_request(request)
     tensors = read_backbone(backbone, digest)
     splits = {split: read_split(request.data, data_root, split).paths for split in request.splits}
-    with torch_threads(threads), FeatureFolder(out) as folder:
+    with torch_threads(threads), FeatureFolder(out, attempt / WORK) as folder:
         extractor = build_extractor(tensors, request, convention, numerics, device, threads)
         proof.prove_tensors(extractor.model.state_dict(), tensors, "before extraction")
         prove_pixels_to_features(extractor, tensors, attempt)
@@ -240,33 +283,62 @@ def extract(
             "request": request.to_dict(),
             "backbone": digest,
             "input": convention.name,
-            "numerics": dataclasses.asdict(numerics),
+            "numerics": numerics.to_dict(),
             "splits": {
-                split: _write_split(extractor, folder.path, split, paths, rows_per_shard)
+                split: _write_split(
+                    extractor, folder.path, split, paths, [one / WORK for one in previous], rows_per_shard
+                )
                 for split, paths in splits.items()
             },
         }
         proof.prove_tensors(extractor.model.state_dict(), tensors, "after extraction")
+        if numerics.folded:
+            # The tensors are those of the network that was folded; that the folded one is still its equal shows here.
+            prove_pixels_to_features(extractor, tensors, attempt)
         if not folder.publish(manifest):
             logger.info("features were there already: %s", out.name)
     return manifest
 
 
 def _write_split(
-    extractor: Extractor, folder: Path, split: str, paths: Sequence[Path], rows_per_shard: int
+    extractor: Extractor,
+    folder: Path,
+    split: str,
+    paths: Sequence[Path],
+    previous: Sequence[Path],
+    rows_per_shard: int,
 ) -> dict[str, Any]:
-    """Extracts one split; its part of the manifest."""
+    """Extracts one split, or what earlier attempts left to do of it; its part of the manifest."""
     if not paths:
         raise HarnessError(f"split {split} of {extractor.request.data} has no images", "", "mend its list")
     writers = {
         layer: LayerWriter(folder, split, layer, len(paths), rows_per_shard) for layer in extractor.request.layers
     }
-    batches = -(-len(paths) // BATCH[extractor.device])
+    done = _take_over(writers, previous, split, len(paths), rows_per_shard)
+    batches = -(-(len(paths) - done) // BATCH[extractor.device])
     with contextlib.ExitStack() as stack:
         for writer in writers.values():
             stack.callback(writer.close)
         what = f"{split}: batches of {BATCH[extractor.device]} images"
-        for features in log_progress(extractor.features(paths), batches, what):
+        for features in log_progress(extractor.features(paths[done:]), batches, what):
             for layer, rows in features.items():
                 writers[layer].append(rows.numpy())
     return {"count": len(paths), "layers": {layer: writer.entry() for layer, writer in writers.items()}}
+
+
+def _take_over(
+    writers: Mapping[str, LayerWriter], previous: Sequence[Path], split: str, count: int, rows_per_shard: int
+) -> int:
+    """Takes over the shards that an earlier attempt finished of all layers, from the latest that has any.
+
+    Returns:
+        Rows that need not be extracted any more.
+    """
+    for earlier in reversed(previous):
+        found = {layer: finished_shards(earlier, split, layer, count, rows_per_shard) for layer in writers}
+        shards = min(len(entries) for entries in found.values())
+        if shards:
+            (rows,) = {writer.take_over(earlier, found[layer][:shards]) for layer, writer in writers.items()}
+            logger.info("%s: %d of %d images were extracted by an earlier attempt", split, rows, count)
+            return rows
+    return 0

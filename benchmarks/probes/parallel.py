@@ -55,13 +55,15 @@ def _results(function: Callable[..., Result], tasks: Sequence[tuple[Any, ...]], 
 
 @contextlib.contextmanager
 def torch_threads(threads: int) -> Iterator[None]:
-    """Gives torch so many CPU threads inside."""
+    """Gives torch, and numpy's BLAS, so many CPU threads inside."""
     import torch
+    from threadpoolctl import threadpool_limits
 
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        yield
+        with threadpool_limits(limits=threads, user_api="blas"):
+            yield
     finally:
         torch.set_num_threads(before)
 

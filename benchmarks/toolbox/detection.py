@@ -192,7 +192,7 @@ def mask_rcnn_config(context: JobContext, classes: Sequence[str]) -> dict[str, A
     )
     config["val_evaluator"] = [
         {
-            "type": "CocoMetric",
+            "type": "CocoAveragePrecision",
             "ann_file": f"{root}annotations/instances_val2017.json",
             "metric": ["bbox", "segm"],
         },

@@ -57,7 +57,10 @@ Cache = Annotated[
 ]
 NumericsText = Annotated[
     str | None,
-    typer.Option("--numerics", help="precision=fp32|bf16|amp,channels_last=BOOL,compile=BOOL; part of the job key."),
+    typer.Option(
+        "--numerics",
+        help="precision=fp32|bf16|amp,channels_last=BOOL,compile=BOOL,folded=BOOL; part of the job key.",
+    ),
 ]
 InputName = Annotated[
     str | None, typer.Option("--input", help="Input convention of the backbone: rgb-mean-std, rgb-unit, bgr-mean.")

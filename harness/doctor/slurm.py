@@ -123,15 +123,16 @@ def planned_jobs(subject: Subject) -> list[PlannedJob]:
     for choice in subject.choices:
         benchmark = choice.benchmark
         protocol = benchmark.protocol(choice.variant, settings.profile)
+        request = benchmark.feature_request(protocol)
         job = Job(
             benchmark=benchmark.name,
             protocol=protocol,
-            request=benchmark.feature_request(protocol),
+            request=request,
             backbone=NOWHERE,
             data=DataStamp(benchmark.data, "", {}),
             data_root=Path("data"),
             seed=0 if benchmark.random else None,
-            numerics=settings.numerics.numerics(),
+            numerics=settings.numerics.numerics(folds=request is not None),
             batch=Batch(),
         )
         extraction = job.feature_job()

@@ -48,6 +48,7 @@ def test_the_name_of_the_folder_is_benchmark_and_key() -> None:
         changed(numerics=Numerics(precision="bf16")),
         changed(numerics=Numerics(channels_last=True)),
         changed(numerics=Numerics(compile=True)),
+        changed(numerics=Numerics(folded=True)),
         changed(batch=Batch(effective=128, batch_norm=256)),
         changed(batch=Batch(effective=256, batch_norm=32)),
     ],
@@ -131,3 +132,17 @@ def test_a_spec_that_went_through_a_file_gives_the_same_job() -> None:
         back = Job.from_dict(json.loads(json.dumps(job.to_dict())))
         assert back == job
         assert back.key == job.key == job.to_dict()["key"]
+
+
+def test_keys_from_before_batch_norms_could_be_folded_are_still_found() -> None:
+    assert set(JOB.identity()["numerics"]) == {
+        "precision",
+        "channels_last",
+        "compile",
+        "effective_batch",
+        "batch_norm_batch",
+    }
+    folded = changed(numerics=Numerics(folded=True))
+    assert folded.identity()["numerics"]["folded"] is True
+    for job in (JOB, folded):
+        assert Job.from_dict(json.loads(json.dumps(job.to_dict()))) == job

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.base import Numerics
 from harness.cli import options
 from harness.settings import load_settings, parse_numerics, parse_overrides
 from results.errors import HarnessError
@@ -25,7 +26,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path, m
 
 def test_numerics_come_from_the_file_too(tmp_path: Path) -> None:
     (tmp_path / "harness.yaml").write_text("numerics:\n  precision: bf16\n")
-    assert load_settings({}).numerics.numerics().precision == "bf16"
+    assert load_settings({}).numerics.numerics(folds=True).precision == "bf16"
 
 
 @pytest.mark.parametrize(
@@ -78,11 +79,18 @@ def test_verbs_that_only_look_follow_the_settings(tmp_path: Path, monkeypatch: p
 
 def test_numerics_are_read() -> None:
     assert parse_numerics(None) is None
-    assert parse_numerics("precision=amp, channels_last=True,compile=false") == {
+    assert parse_numerics("precision=amp, channels_last=True,compile=false,folded=true") == {
         "precision": "amp",
         "channels_last": True,
         "compile": False,
+        "folded": True,
     }
+
+
+def test_batch_norms_are_folded_only_where_features_are_extracted() -> None:
+    numerics = load_settings({"numerics": {"folded": True, "channels_last": True}}).numerics
+    assert numerics.numerics(folds=True) == Numerics(channels_last=True, folded=True)
+    assert numerics.numerics(folds=False) == Numerics(channels_last=True)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from benchmarks.toolbox.modules.hooks import KeepEvaluations, RefuseUnreadable, 
 from benchmarks.toolbox.modules.images import ListedImages, ReadImage, UnreadableImage, collate_readable  # noqa: E402
 from benchmarks.toolbox.modules.losses import KeepLosses  # noqa: E402
 from benchmarks.toolbox.modules.metrics import (  # noqa: E402
+    CocoAveragePrecision,
     CountDetections,
     Detectron2VOCMetric,
     IntersectionOverUnion,
@@ -27,6 +28,7 @@ from benchmarks.toolbox.modules.transforms import PCALighting, VOCObjects  # noq
 __all__ = [
     "AutocastOptimWrapper",
     "AverageHead",
+    "CocoAveragePrecision",
     "CountDetections",
     "Detectron2VOCMetric",
     "DrawnSamples",

@@ -1,5 +1,5 @@
-"""Metrics that the toolboxes lack: top-1 and top-5 of several classifiers, VOC's AP as detectron2 measures it, mIoU
-unrounded, the number of detections.
+"""Metrics that the toolboxes lack: top-1 and top-5 of several classifiers, VOC's AP as detectron2 measures it, COCO's AP
+and mIoU unrounded, the number of detections.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from mmdet.evaluation import VOCMetric
+from mmdet.evaluation import CocoMetric, VOCMetric
 from mmdet.evaluation.functional import mean_ap
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 from mmseg.evaluation import IoUMetric
 
+from benchmarks.toolbox.coco_evaluation import coco_statistics
 from benchmarks.toolbox.modules.heads import SCORES
 
 # mmdet's mean AP forks a pool of processes out of one that computes with threads, which now and then never ends.
@@ -132,6 +133,49 @@ class CountDetections(BaseMetric):
     def compute_metrics(self, results: Sequence[int]) -> dict[str, float]:
         """The sum."""
         return {"detections": float(sum(results))}
+
+
+@METRICS.register_module()
+class CocoAveragePrecision(CocoMetric):
+    """mmdet's CocoMetric, which rounds to three decimals and takes pycocotools, unrounded and many times quicker.
+
+    Args:
+        ann_file: Annotation file.
+        metric: ``bbox``, ``segm`` or both.
+        **options: Other arguments of mmdet's ``CocoMetric``.
+    """
+
+    def __init__(self, ann_file: str, metric: str | list[str] = "bbox", **options: Any) -> None:
+        super().__init__(ann_file=ann_file, metric=metric, **options)
+
+    def compute_metrics(self, results: Sequence[tuple[Any, dict[str, Any]]]) -> dict[str, float]:
+        """The six average precisions of each kind, over all images; none where nothing was detected."""
+        self.cat_ids = self._coco_api.get_cat_ids(cat_names=self.dataset_meta["classes"])
+        self.img_ids = self._coco_api.get_img_ids()
+        values: dict[str, float] = {}
+        for kind in self.metrics:
+            found = [one for _, image in results for one in self._detections(image, kind)]
+            if not found:
+                break
+            truth = self._coco_api.dataset
+            statistics = coco_statistics(truth, found, kind, self.cat_ids, self.img_ids, self.proposal_nums)
+            values |= {f"{kind}_{name}": value for name, value in statistics.items() if name.startswith("mAP")}
+        return values
+
+    def _detections(self, image: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+        """Detections of an image in COCO's form."""
+        scores = image["scores"] if kind == "bbox" else image.get("mask_scores", image["scores"])
+        boxes = image["bboxes"].astype(np.float64)
+        boxes[:, 2:] -= boxes[:, :2]
+        return [
+            {
+                "image_id": image["img_id"],
+                "category_id": self.cat_ids[label],
+                "score": float(score),
+                **({"bbox": boxes[number].tolist()} if kind == "bbox" else {"segmentation": image["masks"][number]}),
+            }
+            for number, (label, score) in enumerate(zip(image["labels"], scores, strict=True))
+        ]
 
 
 @METRICS.register_module()

@@ -15,7 +15,9 @@ from benchmarks.base import JobContext, Numerics, PixelPipeline
 from benchmarks.classification.voc07_svm import Voc07Svm
 from benchmarks.input_convention import CONVENTIONS
 from benchmarks.probes.feature_store import FeatureFolder, LayerWriter
-from benchmarks.probes.svm import SvmData, SvmSettings, full_svm, low_shot_rows, low_shot_svm, normalise_rows
+from benchmarks.probes.svm.data import SvmData, SvmSettings, normalise_rows
+from benchmarks.probes.svm.full import full_svm
+from benchmarks.probes.svm.low_shot import low_shot_rows, low_shot_svm
 from benchmarks.protocol import Protocol
 from results.errors import HarnessError
 from results.record import DataStamp
@@ -222,7 +224,9 @@ def test_the_smoke_profile_shrinks_sizes_only() -> None:
     [
         ({"layers": ("feature6",)}, "unknown layer"),
         ({"pooling": "global_average"}, "knows no pooling but 'grid'"),
-        ({"solver": "libsvm"}, "knows no solver"),
+        ({"solver": "libsvm"}, "solver cannot be 'libsvm'"),
+        ({"tolerance": 1e-8}, "tolerance is liblinear's, and the solver is 'exact'"),
+        ({"max_iterations": 10}, "max_iterations is liblinear's"),
         ({"classes": 10}, "knows no classes but 20"),
         ({"costs": ()}, "costs of voc07_svm cannot be"),
         ({"costs": (1.0, 0.0)}, "more than 0"),
@@ -250,3 +254,20 @@ def test_planning_imports_no_heavy_package() -> None:
     root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
     assert done.stdout == "True set()\n"
+
+
+def test_the_solver_of_the_protocol_fits_and_says_how_sure_it_is(context: JobContext) -> None:
+    overrides = {**OVERRIDES, "solver": "liblinear", "tolerance": 1e-8, "max_iterations": 1_000_000}
+    reference = dataclasses.replace(context, protocol=Voc07Svm().protocol(overrides=overrides))
+    found, expected = Voc07Svm().run(context), Voc07Svm().run(reference)
+    for outcome, sign, other in (
+        (found, "largest_relative_gap", "unconverged_fits"),
+        (expected, "unconverged_fits", "largest_relative_gap"),
+    ):
+        for part in (outcome.details["layers"]["feature5"], outcome.details["low_shot"]["k2"]):
+            assert part[sign] <= 1e-6
+            assert other not in part
+    for name, metric in expected.metrics.items():
+        if metric.value is not None:
+            assert found.metrics[name].value == pytest.approx(metric.value, abs=1e-3)
+    assert Voc07Svm().resources(context.protocol).hours < Voc07Svm().resources(reference.protocol).hours

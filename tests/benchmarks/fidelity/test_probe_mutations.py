@@ -11,7 +11,8 @@ import pytest
 from torchvision import transforms
 
 from benchmarks.catalogue import find_benchmark
-from benchmarks.probes import svm
+from benchmarks.probes.average_precision import average_precision
+from benchmarks.probes.svm import liblinear, low_shot, solver
 from tests.benchmarks.fidelity import test_imagenet_knn, test_voc07_svm
 from tests.benchmarks.fidelity.probes import check_pixels
 from tests.benchmarks.fidelity.spoiling import field
@@ -29,12 +30,14 @@ def unstable(scores: Any, positive: Any) -> float:
     return REAL_AP(np.asarray(scores)[::-1], np.asarray(positive)[::-1])
 
 
-REAL_AP = svm.average_precision
+REAL_AP = average_precision
 
 
 @pytest.mark.parametrize("wrong", [eleven_points, unstable])
 def test_a_wrong_average_precision_is_seen(wrong: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(svm, "average_precision", wrong)
+    monkeypatch.setattr(
+        solver, "average_precisions", lambda scores, truth: np.array([wrong(row, truth) for row in scores])
+    )
     with pytest.raises(AssertionError):
         test_voc07_svm.check_average_precision()
 
@@ -61,14 +64,14 @@ def test_a_wrong_value_of_the_svm_is_seen(
 def test_difficult_images_that_are_left_out_of_training_are_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(svm, "signs", lambda labels: np.where(labels == 0, -1, 1).astype(np.int8))
+    monkeypatch.setattr(liblinear, "signs", lambda labels: np.where(labels == 0, -1, 1).astype(np.int8))
     run = test_voc07_svm.run_full_protocol(tmp_path)
     with pytest.raises(AssertionError):
         test_voc07_svm.check_full(run)
 
 
 def test_samples_that_take_difficult_images_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = svm.low_shot_rows
+    real = low_shot.low_shot_rows
     monkeypatch.setattr(test_voc07_svm, "low_shot_rows", lambda labels, *rest: real(np.maximum(labels, 0), *rest))
     with pytest.raises(AssertionError):
         test_voc07_svm.check_sampling()

@@ -13,8 +13,10 @@ from torchvision import transforms
 from benchmarks.base import PixelPipeline
 from benchmarks.catalogue import find_benchmark
 from benchmarks.datasets.layout import read_split
-from benchmarks.probes import svm
-from benchmarks.probes.svm import SvmData, low_shot_rows, normalise_rows
+from benchmarks.probes.svm import low_shot
+from benchmarks.probes.svm.data import SvmData, SvmSettings, normalise_rows
+from benchmarks.probes.svm.low_shot import low_shot_rows
+from benchmarks.probes.svm.solver import Fits, Sample, aps_on_test
 from results.pages.sections import SECTIONS
 from tests.benchmarks.classification.test_voc07_svm import CLASSES, write_lists
 from tests.benchmarks.fidelity.built import context_of
@@ -45,7 +47,7 @@ class Run:
 
 
 def run_full_protocol(folder: Path) -> Run:
-    """Three classes with 96 to 120 positives and a few difficult images."""
+    """Three classes with 96 to 120 positives and a few difficult images, by the reference's solver."""
     labels, features = {}, {}
     for split, count in ROWS.items():
         random = np.random.default_rng(len(split))
@@ -63,6 +65,8 @@ def run_full_protocol(folder: Path) -> Run:
         write_lists(main, split, found)
     write_features(folder / "features", features, LAYERS)
     context = context_of(NAME, folder / "data", folder, 20)
+    protocol = context.protocol.replace({"solver": "liblinear"}, "reference")
+    context = dataclasses.replace(context, protocol=protocol)
     record = Recorded()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sklearn.svm.LinearSVC", record.machine())
@@ -163,16 +167,11 @@ def check_average_precision() -> None:
     """
     scores = np.array([[9.0], [8.5], [8.0], [7.0], [6.0], [6.0], [6.0], [5.0]])
     labels = np.array([[1], [-1], [0], [0], [1], [1], [0], [-1]], dtype=np.int8)
-    data = SvmData(scores, labels, scores, labels, ("cat",))
-
-    class Identity:
-        coef_, intercept_ = np.ones((1, 1)), np.zeros(1)
-
-    (found,) = svm._test_aps([Identity()], data, 0)
+    (found,) = aps_on_test(scores.T, labels[:, 0])
     assert abs(found - (1 + 0.6 + 0.6) / 3) < 1e-12
     # The same with the tie in another order: the negative comes first, precisions 1, 2/5, 3/6.
     swapped = np.array([[1], [-1], [0], [0], [0], [1], [1], [-1]], dtype=np.int8)
-    (found,) = svm._test_aps([Identity()], SvmData(scores, swapped, scores, swapped, ("cat",)), 0)
+    (found,) = aps_on_test(scores.T, swapped[:, 0])
     assert abs(found - (1 + 0.5 + 0.5) / 3) < 1e-12
 
 
@@ -204,6 +203,16 @@ def test_machines(run: Run) -> None:
     check_machines(run)
 
 
+def test_the_solver_is_exact_and_the_reference_stays_within_reach() -> None:
+    """Two protocols, whose results are never taken for each other's."""
+    protocol = find_benchmark(NAME).protocol()
+    reference = find_benchmark(NAME).protocol(overrides={"solver": "liblinear"})
+    assert (protocol["solver"], protocol.version) == ("exact", 2)
+    assert find_benchmark(NAME).protocol("vissl")["solver"] == "exact"
+    assert protocol.hash != reference.hash
+    assert reference.modified == ("solver",)
+
+
 def test_full(run: Run) -> None:
     check_full(run)
 
@@ -223,11 +232,16 @@ def test_low_shot_takes_the_cost_with_the_best_mean_over_samples(monkeypatch: py
     # AP of (sample, class) at the costs 1 and 10: the first is best in two of three samples, the second in the mean.
     aps = {(0, 0): (0.5, 0.4), (0, 1): (0.5, 0.5), (1, 0): (0.5, 0.4), (1, 1): (0.5, 0.5), (2, 0): (0.2, 0.9)}
     aps[2, 1] = (0.3, 0.7)
-    monkeypatch.setattr(svm, "_shot", lambda data, index, k, sample, *rest: (list(aps[sample, index]), 0))
+
+    class Solver:
+        def low_shot(self, samples: list[Sample]) -> list[dict[int, Fits]]:
+            return [{index: Fits(aps[sample.number, index]) for index in sample.rows} for sample in samples]
+
+    monkeypatch.setattr(low_shot, "make_solver", lambda *_: Solver())
     labels = np.repeat(np.array([[1, 1], [0, 0]], dtype=np.int8), (2, 40), axis=0)
     rows = np.zeros((42, 1))
-    settings = svm.SvmSettings((1.0, 10.0), 3, 2.0, 1.0, 1e-4, 2000, 1.0, 0)
-    found = svm.low_shot_svm(SvmData(rows, labels, rows, labels, ("cat", "dog")), settings, (1,), 3, 19, 1)[1]
+    settings = SvmSettings((1.0, 10.0), 3, 2.0, 1.0, 1e-4, 2000, 1.0, 0)
+    found = low_shot.low_shot_svm(SvmData(rows, labels, rows, labels, ("cat", "dog")), settings, (1,), 3, 19, 1)[1]
     assert found.cost == 10.0
     assert found.samples == pytest.approx((0.45, 0.45, 0.8))
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score
 
-from benchmarks.probes.average_precision import average_precision
+from benchmarks.probes.average_precision import _ranks, average_precision, stepwise_average_precisions
 
 
 def slow_average_precision(scores: list[float], positive: list[bool]) -> float:
@@ -54,6 +55,45 @@ def test_equals_the_definition_on_a_long_ranking() -> None:
     scores, positive = generator.normal(size=3000).round(2), generator.random(3000) < 0.1
     expected = slow_average_precision(scores.tolist(), positive.tolist())
     assert average_precision(scores, positive) == pytest.approx(expected, abs=1e-12)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_ranks_are_those_of_a_stable_sort(data: st.DataObject) -> None:
+    """Whatever the spread: scores that differ in the last bit, by a factor of 1e300, infinite ones, float32."""
+    generator = np.random.default_rng(data.draw(st.integers(0, 10**6)))
+    rows = data.draw(st.integers(1, 300))
+    scores = generator.normal(size=rows)
+    kind = data.draw(st.sampled_from(["plain", "tied", "near", "wide", "infinite", "one far", "constant"]))
+    if kind == "tied":
+        scores = scores.round(1)
+    elif kind == "near":
+        scores = 1 + 1e-16 * generator.integers(0, 9, rows)
+    elif kind == "wide":
+        scores = scores * 10.0 ** generator.integers(-300, 300, rows)
+    elif kind == "infinite":
+        scores[generator.random(rows) < 0.2] = generator.choice([-np.inf, np.inf])
+    elif kind == "one far":
+        scores[0] = 1e9
+    elif kind == "constant":
+        scores[:] = 3
+    if data.draw(st.booleans()):
+        with np.errstate(over="ignore"):
+            scores = scores.astype(np.float32)
+    positive = generator.random(rows) < data.draw(st.sampled_from([0.02, 0.3, 1.0]))
+    positive[generator.integers(rows)] = True
+    expected = np.flatnonzero(positive[np.argsort(-scores, kind="stable")])
+    np.testing.assert_array_equal(_ranks(scores, positive), expected)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 60), st.sampled_from([0, 1, 9]))
+def test_the_stepwise_form_is_that_of_scikit_learn(seed: int, rows: int, decimals: int) -> None:
+    generator = np.random.default_rng(seed)
+    scores, positive = generator.normal(size=(3, rows)).round(decimals), generator.random(rows) < 0.4
+    positive[0] = True
+    expected = [average_precision_score(positive, row) for row in scores]
+    np.testing.assert_allclose(stepwise_average_precisions(scores, positive), expected, atol=1e-12)
 
 
 def test_ties_keep_the_order_of_their_index() -> None:

@@ -112,6 +112,8 @@ def test_features_are_those_of_torchvision(
     [
         (Numerics(), 2, 1e-5),
         (Numerics(channels_last=True), 7, 1e-5),
+        (Numerics(folded=True), 7, 1e-5),
+        (Numerics(channels_last=True, folded=True), 16, 1e-5),
         (Numerics(precision="bf16"), 16, 0.05),
         (Numerics(precision="amp", channels_last=True), 16, 0.05),
     ],
@@ -199,7 +201,7 @@ def test_the_proof_refuses_wrong_pixels(
     monkeypatch.setattr(module, name, wrong)
     with pytest.raises(HarnessError, match="does not reproduce a plain forward"):
         extract()
-    assert not list((tmp_path / "features").iterdir())
+    assert not list(tmp_path.glob("features/*"))
     monkeypatch.setattr(proof, "prove_features", lambda *_: None)
     extract()
 
@@ -273,7 +275,7 @@ def test_a_missing_image_leaves_nothing_behind(extract: Callable[..., object], t
     with pytest.raises(HarnessError, match="cannot read an image") as caught:
         extract(data_root=root)
     assert caught.value.where.endswith("val 0.JPEG")
-    assert not list((tmp_path / "features").iterdir())
+    assert not list(tmp_path.glob("features/*"))
 
 
 @pytest.mark.parametrize(
@@ -292,3 +294,117 @@ def test_a_missing_image_leaves_nothing_behind(extract: Callable[..., object], t
 def test_impossible_requests_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(HarnessError, match=message):
         features.check_request(dataclasses.replace(CROPPED, **changes))
+
+
+def test_folding_leaves_no_batch_norm_and_the_network_as_it_is(checkpoint: Checkpoint) -> None:
+    model = build_backbone(checkpoint.tensors)
+    folded = features.fold_batch_norms(model)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
+    assert sum(isinstance(module, torch.nn.Conv2d) for module in folded.modules()) == 53
+    proof.prove_tensors(model.state_dict(), checkpoint.tensors, "folding")
+    alone = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.BatchNorm2d(3)).eval()
+    with pytest.raises(ValueError, match="does not follow a convolution"):
+        features.fold_batch_norms(alone)
+
+
+def test_a_folded_network_that_is_wrong_is_proved_wrong(
+    extract: Callable[..., Mapping[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    manifest = extract(numerics=Numerics(folded=True))
+    assert manifest["numerics"]["folded"] is True
+    real = features.fold_batch_norms
+
+    def wrong(model: torch.nn.Module) -> torch.nn.Module:
+        folded = real(model)
+        folded.conv1.bias.mul_(0)  # type: ignore[operator, union-attr]
+        return folded
+
+    monkeypatch.setattr(features, "fold_batch_norms", wrong)
+    with pytest.raises(HarnessError, match="does not reproduce a plain forward"):
+        extract(numerics=Numerics(folded=True), out=tmp_path / "features" / "other")
+
+
+class Killed(BaseException):
+    """As if the process ended."""
+
+
+def test_a_later_attempt_takes_finished_shards_over(
+    extract: Callable[..., Mapping[str, Any]],
+    tmp_path: Path,
+    data_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Seven images in shards of two, batches of one: two attempts end early, the third at the end."""
+    monkeypatch.setitem(features.BATCH, "cpu", 1)
+    whole = extract(SQUASHED, rows_per_shard=2, out=tmp_path / "features" / "whole")
+    real, asked = features.image_batches, []
+
+    def until(last: int) -> Any:
+        def batches(paths: Any, *rest: Any) -> Any:
+            for number, batch in enumerate(real(paths, *rest)):
+                if len(paths) > 2 and number == last:
+                    raise Killed
+                if len(paths) > 1:
+                    asked.append(paths[number].name)
+                yield batch
+
+        return batches
+
+    attempts = [tmp_path / f"attempt{number}" for number in range(3)]
+    for number, attempt in enumerate(attempts):
+        attempt.mkdir()
+        monkeypatch.setattr(features, "image_batches", until((5, 1, 99)[number]))
+        given = {"rows_per_shard": 2, "attempt": attempt, "previous": attempts[:number]}
+        if number < 2:
+            with pytest.raises(Killed):
+                extract(SQUASHED, **given)
+            continue
+        manifest = extract(SQUASHED, **given)
+    assert manifest["splits"] == whole["splits"]
+    assert not (attempts[2] / features.WORK).exists()
+    names = [path.name for path in read_split("imagenet", data_root, "train").paths]
+    # Five images, of which two shards are finished; from the fifth on one; from there to the end; then validation.
+    assert asked[:-2] == [*names[:5], names[4], *names[4:]][: len(asked) - 2]
+    assert is_complete(tmp_path / "features" / "key")
+
+
+@pytest.mark.parametrize("damage", ["content", "note", "length", "layer"])
+def test_a_damaged_shard_is_extracted_anew(
+    extract: Callable[..., Mapping[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    whole = extract(SQUASHED, rows_per_shard=2, out=tmp_path / "features" / "whole")
+    first, second = tmp_path / "attempt1", tmp_path / "attempt2"
+    first.mkdir()
+    second.mkdir()
+    real = features.proof.prove_tensors
+
+    def fail_at_the_end(state: Any, tensors: Any, when: str) -> None:
+        if when == "after extraction":
+            raise Killed
+        real(state, tensors, when)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(features.proof, "prove_tensors", fail_at_the_end)
+        with pytest.raises(Killed):
+            extract(SQUASHED, rows_per_shard=2, attempt=first)
+    work = first / features.WORK
+    shard = work / "train-feature5-00001.npy"
+    if damage == "content":
+        shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+    elif damage == "note":
+        (work / "train-feature5-00001.npy.json").write_text("[]")
+    elif damage == "length":
+        shard.write_bytes(shard.read_bytes()[:-4])
+    else:
+        for path in work.glob("train-feature2-*"):
+            path.unlink()
+    manifest = extract(SQUASHED, rows_per_shard=2, attempt=second, previous=[first])
+    # To the last bit: a batch of other images computes the same rows.
+    assert [shard["rows"] for shard in manifest["splits"]["train"]["layers"]["feature5"]["shards"]] == [2, 2, 2, 1]
+    out = tmp_path / "features" / "key"
+    for layer in SQUASHED.layers:
+        expected = load(tmp_path / "features" / "whole", "train", layer)
+        assert_close(load(out, "train", layer), expected, 1e-5)
+    assert set(manifest["splits"]) == set(whole["splits"])
+    assert not list(out.glob("*.json.*"))
+    assert [path.name for path in out.glob("*.json")] == ["manifest.json"]

@@ -107,3 +107,24 @@ def test_accuracy_counts_hits_in_percent() -> None:
     assert accuracy(predictions, labels, 5) == 75.0
     with pytest.raises(ValueError, match="no accuracy"):
         accuracy(predictions[:0], labels[:0], 1)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_votes_do_not_depend_on_which_other_k_are_asked_for(data: st.DataObject) -> None:
+    bank, labels, asked, _ = make(80, 9, 6, 7, seed=data.draw(st.integers(0, 99)))
+    ks = data.draw(st.lists(st.integers(1, 80), min_size=1, max_size=4))
+    together = knn_predictions(unit(bank), torch.from_numpy(labels), unit(asked), ks, 0.07, 7, bank_rows=13)
+    for k in ks:
+        alone = knn_predictions(unit(bank), torch.from_numpy(labels), unit(asked), (k,), 0.07, 7)
+        assert together[k].tolist() == alone[k].tolist()
+
+
+def test_a_bank_in_falling_and_in_rising_order() -> None:
+    """None of the later rows enters, and each of them does."""
+    queries = torch.ones(3, 1)
+    for bank in (torch.linspace(1, 0, 200)[:, None], torch.linspace(0, 1, 200)[:, None]):
+        values, indices = nearest(bank, queries, 20, 30)
+        expected = bank[:, 0].sort(descending=True, stable=True)
+        assert values.tolist() == [expected.values[:20].tolist()] * 3
+        assert indices.tolist() == [expected.indices[:20].tolist()] * 3
