@@ -1,5 +1,5 @@
-"""Metrics that the toolboxes lack: top-1 and top-5 of several classifiers, VOC's AP as detectron2 measures it, COCO's AP
-and mIoU unrounded, the number of detections.
+"""Metrics that the toolboxes lack: top-1 and top-5 of several classifiers, VOC's AP as detectron2 measures it, COCO's
+AP and mIoU unrounded, the number of detections.
 """
 
 from __future__ import annotations
