@@ -22,8 +22,8 @@ $(VENV)/installed-dev: requirements-dev.lock $(VENV)/installed
 
 demo: $(VENV)/installed
 	$(RUN) -m harness data sample --data data/sample
-	$(RUN) -m harness pretrain --profile smoke --data data/sample --workspace work_dirs --out work_dirs/demo.pth
-	$(RUN) -m harness run --ckpt work_dirs/demo.pth --suite all --profile smoke --data data/sample --workspace work_dirs
+	$(RUN) -m harness pretrain --executor local --profile smoke --data data/sample --workspace work_dirs --out work_dirs/demo.pth
+	$(RUN) -m harness run --executor local --ckpt work_dirs/demo.pth --suite all --profile smoke --data data/sample --workspace work_dirs
 	@echo "The pages: work_dirs/pages/demo.md and work_dirs/pages/results.html"
 
 test: $(VENV)/installed-dev

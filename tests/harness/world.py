@@ -39,6 +39,8 @@ class World:
             "PYTHONPATH": os.pathsep.join((str(ROOT), str(self.folder / "site"))),
             "COUNTING_DIARY": str(self.diary),
             "TMPDIR": str(self.folder / "tmp"),
+            # On a cluster's login node too, where `auto` is the cluster.
+            "HARNESS_EXECUTOR": "local",
         }
 
     def command(self, *words: str) -> list[str]:

@@ -29,7 +29,7 @@ class ClusterWorld(World):
     cluster: Cluster
 
     def environment(self) -> dict[str, str]:
-        return {**super().environment(), "OMP_NUM_THREADS": "1"}
+        return {**super().environment(), "OMP_NUM_THREADS": "1", "HARNESS_EXECUTOR": "auto"}
 
     def settle(self, **settings: Any) -> None:
         """Writes the part ``slurm`` of ``harness.yaml``."""
