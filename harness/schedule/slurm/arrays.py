@@ -15,6 +15,7 @@ from harness.schedule.slurm.run_plan import RunPlan
 from harness.schedule.slurm.standing import Standing
 from harness.schedule.slurm.submissions import JOBS, Submission, Task
 from harness.spread import usable_ranks, world_of
+from results.errors import HarnessError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Array:
 
 
 def submit_all(plan: RunPlan, standings: Sequence[Standing]) -> list[tuple[str, str]]:
-    """Submits every job that is left; afterwards each is active.
+    """Submits every job that is left; afterwards each is active, or failed where SLURM refuses it.
 
     Args:
         plan: Of the run.
@@ -47,7 +48,7 @@ def submit_all(plan: RunPlan, standings: Sequence[Standing]) -> list[tuple[str, 
         Name and SLURM's id of each.
 
     Raises:
-        HarnessError: SLURM refuses or does not answer; what was submitted stays.
+        HarnessError: SLURM does not answer; what was submitted stays.
     """
     by_place = {each.job.folder.place: each for each in standings}
     left = [each for each in standings if each.state == "left"]
@@ -64,7 +65,15 @@ def _submit(plan: RunPlan, array: Array) -> list[tuple[str, str]]:
     folders = [each.job.folder for each in array.jobs]
     made = draft(plan.workspace, plan.settings, plan.id, array.title, JOBS, folders, array.ask, array.world)
     made.write()
-    number = hand_over(made, array.ask, plan.settings, array.dependency)
+    try:
+        number = hand_over(made, array.ask, plan.settings, array.dependency)
+    except HarnessError as error:
+        if not made.is_void():
+            raise
+        # What SLURM refuses it will refuse again; the other arrays need not wait for that.
+        for each in array.jobs:
+            each.state, each.reason = "failed", error.what
+        return []
     for index, each in enumerate(array.jobs):
         each.state, each.reason, each.task = "active", "", Task.submitted(made, index)
     return [(each.name, f"{number}_{index}") for index, each in enumerate(array.jobs)]
@@ -103,6 +112,10 @@ def _after(plan: RunPlan, waiting: Sequence[Standing], by_place: dict[tuple[str,
     for each in waiting:
         needs = [by_place[need.place] for need in each.job.needs]
         pending = [need for need in needs if need.state != "done"]
+        refused = [need for need in pending if need.state == "failed"]
+        if refused:
+            each.state, each.reason = "failed", f"needs {refused[0].name}: {refused[0].reason}"
+            continue
         if len(pending) != 1 or pending[0].task is None:
             # Something else works on what it needs; a later round submits it.
             each.state, each.reason = "active", "waits for what another run works on"

@@ -105,11 +105,15 @@ def _sentence(cause: Cause) -> str:
 
 def _note_false_start(folder: JobFolder, task: Task) -> None:
     """Counts an attempt for a job that ended before its process could say anything."""
+    # Of an array whose other tasks go on it is met again and again, and counted once.
+    mark = f"{task.submission.token}n{task.index}"
+    if any(name.endswith(mark) for name in folder.attempts()):
+        return
     entry = task.entry
     lines = [line for path in slurm_logs(task) for line in _tail(path)]
     said = f": {' / '.join(lines)}" if lines else ""
     state = base_state(entry.state).lower().replace("_", " ") if entry is not None else "gone"
-    attempt = folder.attempt_name()
+    attempt = f"{folder.attempt_name().partition('-')[0]}-{mark}"
     for path in slurm_logs(task)[:1]:
         with contextlib.suppress(OSError):
             write_whole(folder.attempt_folder(attempt) / "log.txt", path.read_bytes()[-MOST_BYTES:])

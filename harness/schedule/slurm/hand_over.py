@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 
 from harness.schedule.slurm.commands import call
 from harness.schedule.slurm.queue import look_up
@@ -13,9 +14,8 @@ from harness.settings import Settings
 from results.errors import HarnessError
 from results.files import write_whole
 
-ATTEMPTS = 4
-PAUSE_SECONDS = 5.0
-"""Before the second attempt; it doubles. A slurmctld that is started again is back within seconds."""
+PAUSES = (5.0, 10.0, 20.0)
+"""Seconds between calls of sbatch: a slurmctld that is started again is back within seconds."""
 
 PASSING = (
     "unable to contact slurm controller",
@@ -52,33 +52,42 @@ def hand_over(submission: Submission, ask: Ask, settings: Settings, dependency: 
     """
     path = submission.folder / "sbatch.sh"
     write_whole(path, script(ask, submission, settings, dependency, begin))
-    pause = PAUSE_SECONDS
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            number = _number(call(["sbatch", str(path)]))
-        except HarnessError as error:
-            found = look_up(submission.name)
-            if found:
-                submission.note_number(found)
-                return found
-            passing = any(words in error.what.lower() for words in PASSING)
-            if found == "" and not passing:
-                submission.make_void(error.what)
-                raise HarnessError(
-                    f"SLURM does not accept {submission.name}: {error.what}",
-                    str(path),
-                    "correct the part 'slurm' of harness.yaml; python -m harness doctor shows what the cluster offers",
-                ) from error
-            if attempt == ATTEMPTS:
-                if found == "":
-                    submission.make_void(error.what)
-                raise
-            time.sleep(pause)
-            pause *= 2
-        else:
-            submission.note_number(number)
+    for pause in PAUSES:
+        number = _submit(submission, path, last=False)
+        if number:
             return number
-    raise AssertionError("unreachable")
+        time.sleep(pause)
+    return _submit(submission, path, last=True)
+
+
+def _submit(submission: Submission, path: Path, last: bool) -> str:
+    """Calls sbatch once.
+
+    Returns:
+        SLURM's number; empty where the same call may succeed later, unless it is the last one.
+
+    Raises:
+        HarnessError: As :func:`hand_over`.
+    """
+    try:
+        number = _number(call(["sbatch", str(path)]))
+    except HarnessError as error:
+        found = look_up(submission.name)
+        refused = found == "" and not any(words in error.what.lower() for words in PASSING)
+        if refused or (last and found == ""):
+            submission.make_void(error.what)
+        if refused:
+            raise HarnessError(
+                f"SLURM does not accept {submission.name}: {error.what}",
+                str(path),
+                "correct the part 'slurm' of harness.yaml; python -m harness doctor shows what the cluster offers",
+            ) from error
+        if last and not found:
+            raise
+        number = found or ""
+    if number:
+        submission.note_number(number)
+    return number
 
 
 def _number(said: str) -> str:

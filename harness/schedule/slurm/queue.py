@@ -44,7 +44,7 @@ class Entry:
 
     @property
     def is_held(self) -> bool:
-        """Whether it waits until somebody releases it."""
+        """Whether SLURM holds it after it could not start it."""
         return self.phase is Phase.QUEUED and any(word in self.reason for word in HELD_REASONS)
 
     @property

@@ -162,7 +162,8 @@ def _submit_follower(plan: RunPlan, dependency: str) -> Submission:
 
 def _wait_for(follower: Submission, active: Sequence[Standing]) -> None:
     """Lets the follower begin when everything that is active has ended."""
-    numbers = sorted({each.task.submission.number() for each in active if each.task is not None} - {""}, key=int)
+    submissions = {each.task.submission.token: each.task.submission for each in active if each.task is not None}
+    numbers = sorted({each.number() for each in submissions.values()} - {""}, key=int)
     unknown = any(each.task is None for each in active)
     words = [f"Dependency={'afterany:' + ':'.join(numbers) if numbers else ''}"]
     words.append(f"StartTime={LOOK_AGAIN if unknown else 'now'}")

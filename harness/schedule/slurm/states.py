@@ -85,8 +85,8 @@ CAUSES = {
     "FAILED": GONE,
 }
 
-HELD_REASONS = ("launch failed requeued held", "JobHeldUser", "JobHeldAdmin", "launch_failed_requeued_held")
-"""Reasons for which a queued job waits until somebody releases it."""
+HELD_REASONS = ("launch failed requeued held", "launch_failed_requeued_held")
+"""Reasons for which SLURM itself holds a job until somebody releases it; what a person holds is theirs to release."""
 
 NEVER_REASONS = ("DependencyNeverSatisfied",)
 """Reasons for which a queued job will never start."""

@@ -24,7 +24,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def submission(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Submission:
-    monkeypatch.setattr(hand_over, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(hand_over, "PAUSES", (0.01, 0.01, 0.01))
     workspace = Workspace(settings.workspace)
     jobs = [JobFolder(workspace.jobs / f"counting-{number}") for number in range(3)]
     made = draft(workspace, settings, "run", "counting", JOBS, jobs, controller_ask(settings), World())

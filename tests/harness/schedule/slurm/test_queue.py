@@ -94,10 +94,10 @@ def test_a_requeued_job_is_what_accounting_says_last() -> None:
     assert parse_sacct(text)[-1].state == "COMPLETED"
 
 
-@pytest.mark.parametrize("reason", ["launch failed requeued held", "JobHeldAdmin"])
-def test_a_held_job_is_known(reason: str) -> None:
-    assert Entry("1", "PENDING", reason).is_held
-    assert not Entry("1", "RUNNING", reason).is_held
+def test_a_job_that_slurm_holds_is_told_from_one_that_a_person_holds() -> None:
+    assert Entry("1", "PENDING", "launch failed requeued held").is_held
+    assert not Entry("1", "RUNNING", "launch failed requeued held").is_held
+    assert not Entry("1", "PENDING", "JobHeldUser").is_held
     assert not Entry("1", "PENDING", "Priority").is_held
 
 

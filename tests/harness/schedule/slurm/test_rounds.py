@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -14,10 +15,11 @@ from harness.job import PlannedJob
 from harness.ledger import Claim, JobFolder
 from harness.order import Grant
 from harness.schedule.slurm import cluster, hand_over, submissions
-from harness.schedule.slurm.rounds import Round, advance
+from harness.schedule.slurm.rounds import Round, advance, look
 from harness.schedule.slurm.run_plan import RunPlan
 from harness.schedule.slurm.submissions import CONTROLLER, Submission, open_submissions
 from harness.settings import Settings
+from results.errors import HarnessError
 from results.workspace import Workspace
 from tests.harness.hand_made import REQUEST, make_job, make_record, planned
 from tests.harness.schedule.slurm.fake import FakeSlurm
@@ -86,7 +88,7 @@ class Scene:
 @pytest.fixture
 def scene(fake_slurm: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scene]:
     monkeypatch.setattr(submissions, "CERTAIN_SECONDS", 0.01)
-    monkeypatch.setattr(hand_over, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(hand_over, "PAUSES", (0.01, 0.01, 0.01))
     cluster.configuration.cache_clear()
 
     def build(jobs: Sequence[PlannedJob], **settings: Any) -> Scene:
@@ -287,6 +289,41 @@ def test_a_probe_that_slurm_took_away_is_submitted_with_its_features(scene: Call
     assert here.states() == ["active", "active"]
     again, probe_again = here.arrays()
     assert {features.number(), probe.number()}.isdisjoint({again.number(), probe_again.number()})
+
+
+def test_what_slurm_refuses_fails_with_its_words_and_the_rest_is_submitted(scene: Callable[..., Scene]) -> None:
+    here = scene([planned(make_job("another")), *several(2)])
+    followers = 2
+    refusal = "sbatch: error: Batch job submission failed: Invalid qos specification"
+    real = hand_over.call
+
+    def refuse_another(words: Sequence[str], *rest: Any) -> str:
+        if words[0] == "sbatch" and "--job-name=another-" in Path(words[1]).read_text():
+            raise HarnessError(refusal)
+        return real(words, *rest)
+
+    with mock.patch.object(hand_over, "call", refuse_another):
+        done = here.round()
+    assert [each.state for each in done.standings] == ["failed", "active", "active"]
+    assert "Invalid qos" in done.standings[0].reason
+    assert len(here.fake.calls("sbatch")) == followers + 1
+
+
+def test_a_job_that_a_person_holds_stays_held(scene: Callable[..., Scene]) -> None:
+    here = scene(several(1))
+    here.round()
+    here.fake.set(here.arrays()[0].number(), reason="JobHeldUser")
+    here.round()
+    assert not any(call[1] == "release" for call in here.fake.calls("scontrol"))
+
+
+def test_a_process_that_never_began_is_counted_once_however_often_one_looks(scene: Callable[..., Scene]) -> None:
+    here = scene(several(3))
+    here.round()
+    here.end(here.arrays()[0], "FAILED", index=1)
+    for _ in range(3):
+        look(here.plan.workspace)
+    assert here.folder_of(here.arrays()[0], 1).failures() == 1
 
 
 def test_what_can_never_start_is_taken_away(scene: Callable[..., Scene]) -> None:
