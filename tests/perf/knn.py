@@ -19,7 +19,7 @@ TEMPERATURE = 0.07
 def data(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Bank, its labels, queries and theirs: centres of classes under noise."""
     random = torch.Generator().manual_seed(seed)
-    centres = 0.12 * torch.randn(CLASSES, DIMENSION, generator=random)
+    centres = 0.2 * torch.randn(CLASSES, DIMENSION, generator=random)
 
     def rows(count: int) -> tuple[torch.Tensor, torch.Tensor]:
         labels = torch.randint(CLASSES, (count,), generator=random)
