@@ -8,7 +8,7 @@ import pytest
 
 from tests.slurm.world import ClusterWorld
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SMALL = (
     "--set=imagenet_linear.ranks=2",

@@ -11,7 +11,7 @@ import pytest
 
 from tests.slurm.world import ClusterWorld, results_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(5400)]
 
 MINUTES = 40
 SLOTS = 2
