@@ -107,7 +107,7 @@ class PixelPipeline:
         short_edge: Length of the short edge after the first resize, in pixels.
         squash: Side of the square to which the whole image is then resized, aspect ratio not kept; or None.
         crop: Side of the square cut from the centre; or None.
-        interpolation: ``bilinear``.
+        interpolation: ``bilinear`` is PIL's, with its antialiasing; ``opencv-bilinear`` is OpenCV's, without.
     """
 
     short_edge: int

@@ -114,7 +114,12 @@ def _cropped(image: npt.NDArray[np.uint8], pixels: PixelPipeline) -> npt.NDArray
     short = min(width, height)
     # torchvision's Resize, which mmselfsup 0.x uses, cuts the long edge's fraction off.
     resized = (pixels.short_edge * width // short, pixels.short_edge * height // short)
-    picture = picture.resize(resized, Image.Resampling.BILINEAR)
+    if pixels.interpolation == "opencv-bilinear":
+        import cv2
+
+        picture = Image.fromarray(cv2.resize(image, resized, interpolation=cv2.INTER_LINEAR))
+    else:
+        picture = picture.resize(resized, Image.Resampling.BILINEAR)
     if pixels.squash is not None:
         picture = picture.resize((pixels.squash, pixels.squash), Image.Resampling.BILINEAR)
     if pixels.crop is not None:

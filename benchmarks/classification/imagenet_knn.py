@@ -7,14 +7,18 @@ from typing import Any, ClassVar
 
 from benchmarks.base import Benchmark, FeatureRequest, JobContext, Outcome, PixelPipeline, Resources
 from benchmarks.probes.checks import require_at_least, require_unchanged
-from benchmarks.protocol import Field, Protocol
+from benchmarks.protocol import Field, Protocol, Variant
+from results.errors import HarnessError, did_you_mean
 from results.record import Column, MetricValue
 
 _TOOLS = "mmselfsup 0.x tools/benchmarks/classification/knn_imagenet/test_knn.py"
 _CONFIG = "mmselfsup 0.x configs/benchmarks/classification/knn_imagenet.py"
 _CLASSIFIER = "mmselfsup 0.x mmselfsup/models/utils/knn_classifier.py"
 
-_UNCHANGEABLE = ("resize", "pooling", "bank_augmentation", "similarity", "vote", "classes")
+_RESIZED_BY = {"PIL": "bilinear", "OpenCV": "opencv-bilinear"}
+"""Interpolation of the pixel pipeline by the field ``resize``."""
+
+_UNCHANGEABLE = ("interpolation", "pooling", "bank_augmentation", "similarity", "vote", "classes")
 
 TOP = 5
 
@@ -43,6 +47,13 @@ class ImagenetKnn(Benchmark):
         "vote": Field("exp(similarity / temperature)", _CLASSIFIER),
     }
     smoke: ClassVar[Mapping[str, Any]] = {"short_edge": 64, "crop": 56, "k": (10, 20)}
+    variants: ClassVar[Mapping[str, Variant]] = {
+        "1x": Variant(
+            "mmselfsup 1.x configs/benchmarks/classification/knn_imagenet.py: ResizeEdge names no backend, so mmcv's, "
+            "OpenCV, is taken",
+            {"resize": "OpenCV"},
+        )
+    }
 
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:
         return (
@@ -57,7 +68,8 @@ class ImagenetKnn(Benchmark):
         from benchmarks.probes.features import check_request
 
         self.check(protocol)
-        pixels = PixelPipeline(protocol["short_edge"], crop=protocol["crop"], interpolation=protocol["interpolation"])
+        interpolation = _RESIZED_BY[protocol["resize"]]
+        pixels = PixelPipeline(protocol["short_edge"], crop=protocol["crop"], interpolation=interpolation)
         request = FeatureRequest(self.data, ("train", "val"), pixels, (protocol["layer"],), protocol["pooling"])
         check_request(request)
         return request
@@ -65,6 +77,12 @@ class ImagenetKnn(Benchmark):
     def check(self, protocol: Protocol) -> None:
         require_unchanged(protocol, self.table, _UNCHANGEABLE)
         require_at_least(protocol, {"k": 1, "temperature": 0})
+        if protocol["resize"] not in _RESIZED_BY:
+            raise HarnessError(
+                f"{protocol.name} knows no resize '{protocol['resize']}'",
+                f"{protocol.name}.resize",
+                did_you_mean(str(protocol["resize"]), _RESIZED_BY),
+            )
 
     def run(self, context: JobContext) -> Outcome:
         import torch

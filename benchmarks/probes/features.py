@@ -25,7 +25,7 @@ from benchmarks.probes.feature_store import (
     is_complete,
     load,
 )
-from benchmarks.probes.images import image_batches
+from benchmarks.probes.images import INTERPOLATIONS, image_batches
 from benchmarks.probes.parallel import log_progress, torch_threads
 from results.errors import HarnessError, did_you_mean
 
@@ -62,8 +62,9 @@ def check_request(request: FeatureRequest) -> None:
         raise HarnessError("each layer once, and at least one", "layers", did_you_mean("", FEATURES))
     if request.pooling not in POOLINGS:
         raise HarnessError(f"unknown pooling '{request.pooling}'", "pooling", did_you_mean(request.pooling, POOLINGS))
-    if pixels.interpolation != "bilinear":
-        raise HarnessError(f"unknown interpolation '{pixels.interpolation}'", "interpolation", "valid: bilinear")
+    if pixels.interpolation not in INTERPOLATIONS:
+        mend = did_you_mean(pixels.interpolation, INTERPOLATIONS)
+        raise HarnessError(f"unknown interpolation '{pixels.interpolation}'", "interpolation", mend)
     sides = [side for side in (pixels.short_edge, pixels.squash, pixels.crop) if side is not None]
     whole = pixels.squash or pixels.short_edge
     if len(sides) < 2 or min(sides) < 32 or (pixels.crop or 0) > whole:

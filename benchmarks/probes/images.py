@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
+INTERPOLATIONS = ("bilinear", "opencv-bilinear")
 MEND = "take the image anew from the data set's archive, then run `python -m harness data check`"
 
 
@@ -56,19 +57,29 @@ def transform(picture: Image, pixels: PixelPipeline) -> npt.NDArray[np.uint8]:
     Returns:
         uint8 RGB [height, width, 3].
     """
-    from PIL.Image import Resampling
-
     width, height = picture.size
     short = min(width, height)
     size = (int(pixels.short_edge * width / short), int(pixels.short_edge * height / short))
-    picture = picture.resize(size, Resampling.BILINEAR)
+    picture = _resized(picture, size, pixels.interpolation)
     if pixels.squash is not None:
-        picture = picture.resize((pixels.squash, pixels.squash), Resampling.BILINEAR)
+        picture = _resized(picture, (pixels.squash, pixels.squash), pixels.interpolation)
     if pixels.crop is not None:
         left = round((picture.width - pixels.crop) / 2)
         top = round((picture.height - pixels.crop) / 2)
         picture = picture.crop((left, top, left + pixels.crop, top + pixels.crop))
     return np.array(picture)
+
+
+def _resized(picture: Image, size: tuple[int, int], interpolation: str) -> Image:
+    """An image of another width and height."""
+    from PIL import Image
+    from PIL.Image import Resampling
+
+    if interpolation == "bilinear":
+        return picture.resize(size, Resampling.BILINEAR)
+    import cv2
+
+    return Image.fromarray(cv2.resize(np.asarray(picture), size, interpolation=cv2.INTER_LINEAR))
 
 
 class ImageFiles:

@@ -27,6 +27,7 @@ C4: dict[str, Any] = {
 }
 
 CHANGES: dict[str, dict[str, Any]] = {
+    "imagenet_knn@1x": {"resize": "OpenCV"},
     "voc07_svm@vissl": {"costs": (0.01, 0.1, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 50.0, 100.0, 1000.0)},
     "imagenet_mhead@vissl": {
         "epochs": 28,

@@ -12,8 +12,11 @@ from torchvision import transforms
 
 from benchmarks.base import PixelPipeline
 from benchmarks.catalogue import find_benchmark
+from benchmarks.probes.images import decode
+from benchmarks.probes.images import transform as transformed
 from tests.benchmarks.fidelity.built import context_of
-from tests.benchmarks.fidelity.probes import check_features, check_pixels, write_features
+from tests.benchmarks.fidelity.checks import read_rgb
+from tests.benchmarks.fidelity.probes import check_features, check_pixels, noise_image, write_features
 
 NAME = "imagenet_knn"
 KS = (10, 20, 100, 200)
@@ -97,3 +100,30 @@ def test_pixels(tmp_path: Path) -> None:
 def test_columns() -> None:
     columns = find_benchmark(NAME).columns(find_benchmark(NAME).protocol())
     assert [(column.title, column.decimals) for column in columns if not column.table] == [(f"k={k}", 1) for k in KS]
+
+
+def check_pixels_1x(folder: Path) -> None:
+    """The variant's pixels, to the bit: mmcv's imresize to a short edge of 256, cut off to integers, then the centre."""
+    import mmcv
+
+    request = find_benchmark(NAME).feature_request(find_benchmark(NAME).protocol("1x"))
+    assert request is not None
+    for width, height in ((500, 333), (281, 375)):
+        path = noise_image(folder / f"{width}.jpg", width, height)
+        size = (int(256 * width / min(width, height)), int(256 * height / min(width, height)))
+        whole = mmcv.imresize(read_rgb(str(path)), size, interpolation="bilinear", backend="cv2")
+        top, left = round((size[1] - 224) / 2), round((size[0] - 224) / 2)
+        expected = whole[top : top + 224, left : left + 224]
+        assert np.array_equal(transformed(decode(path), request.pixels), expected)
+
+
+def test_pixels_of_1x(tmp_path: Path) -> None:
+    check_pixels_1x(tmp_path)
+
+
+def test_the_1x_pixels_are_not_the_published_ones(tmp_path: Path) -> None:
+    path = noise_image(tmp_path / "image.jpg", 500, 333)
+    benchmark = find_benchmark(NAME)
+    requests = [benchmark.feature_request(benchmark.protocol(variant)) for variant in (None, "1x")]
+    ours, theirs = (transformed(decode(path), request.pixels) for request in requests if request is not None)
+    assert not np.array_equal(ours, theirs)
