@@ -103,7 +103,7 @@ def test_columns() -> None:
 
 
 def check_pixels_1x(folder: Path) -> None:
-    """The variant's pixels, to the bit: mmcv's imresize to a short edge of 256, cut off to integers, then the centre."""
+    """The variant's pixels, to the bit: mmcv's imresize to a short edge of 256, rounded down, then the centre."""
     import mmcv
 
     request = find_benchmark(NAME).feature_request(find_benchmark(NAME).protocol("1x"))
