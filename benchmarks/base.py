@@ -276,6 +276,8 @@ class Benchmark(WithProtocol, ABC):
     """``classification``, ``detection`` or ``segmentation``."""
     random: ClassVar[bool]
     """Whether the seed matters."""
+    trains: ClassVar[bool] = False
+    """Whether it trains with OpenMMLab's toolboxes, which then have to be installed."""
 
     @abstractmethod
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:

@@ -111,8 +111,11 @@ def meta_of(flag: Path | None) -> Path | None:
 
 def tell_left_out(left_out: Sequence[LeftOut]) -> None:
     """Names on standard error the files that could not be used."""
+    from harness.cli.console import make_console
+
+    console = make_console(stderr=True)
     for each in left_out:
-        typer.secho(f"left out: {each.path}: {each.reason}", fg="red", err=True)
+        console.print(f"left out: {each.path}: {each.reason}", style="red", markup=False, highlight=False)
 
 
 def data_root_of(flag: Path | None) -> Path:
