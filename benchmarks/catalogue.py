@@ -11,10 +11,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from benchmarks.base import Benchmark
+from benchmarks.protocol import Variant
 from results.errors import HarnessError, did_you_mean
+from results.plugins import plugins
 
 ENTRY_POINT_GROUP = "harness.benchmarks"
 """Entry points of this group name a class derived from :class:`benchmarks.base.Benchmark`."""
+
+VARIANTS_GROUP = "harness.variants"
+"""Entry points of this group are called ``BENCHMARK.VARIANT`` and name a :class:`benchmarks.protocol.Variant`."""
 
 BUILT_IN = (
     "benchmarks.classification.voc07_svm:Voc07Svm",
@@ -78,7 +83,7 @@ def catalogue() -> Mapping[str, Benchmark]:
     """All benchmarks by name.
 
     Raises:
-        HarnessError: An entry point is no benchmark, or takes a name that exists.
+        HarnessError: An entry point is no benchmark or variant, or takes a name that exists.
     """
     found: dict[str, Benchmark] = {}
     external = [entry.value for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)]
@@ -91,7 +96,35 @@ def catalogue() -> Mapping[str, Benchmark]:
                 "rename the one that the entry point brings, or uninstall its package",
             )
         found[benchmark.name] = benchmark
+    _add_variants(found)
     return MappingProxyType(found)
+
+
+def _add_variants(known: Mapping[str, Benchmark]) -> None:
+    """Gives benchmarks the variants that installed packages bring.
+
+    Raises:
+        HarnessError: Of an unknown benchmark, with a name that exists or cannot be typed, or with fields that there are
+            not.
+    """
+    for name, variant in plugins(VARIANTS_GROUP, Variant).items():
+        owner, _, short = name.partition(".")
+        where = f"entry point {name} of group {VARIANTS_GROUP}"
+        if owner not in known:
+            raise HarnessError(f"unknown benchmark '{owner}'", where, did_you_mean(owner, known))
+        benchmark = known[owner]
+        if not re.fullmatch("[a-z0-9-]+", short) or short in benchmark.variants:
+            raise HarnessError(
+                f"a variant of {owner} cannot be called '{short}'",
+                where,
+                "use small letters, digits and -, and none of: " + (", ".join(sorted(benchmark.variants)) or "(none)"),
+            )
+        # Of this benchmark alone: its class may have others derived from it.
+        object.__setattr__(benchmark, "variants", {**benchmark.variants, short: variant})
+        try:
+            benchmark.check(benchmark.protocol(short))
+        except HarnessError as error:
+            raise HarnessError(error.what, where, error.mend) from error
 
 
 def find_benchmark(name: str, where: str = "--suite") -> Benchmark:

@@ -9,7 +9,7 @@ from typing import Any
 
 from results.entries import Entry, Label, LeftOut, Reading, entry_of_record, read_workspace
 from results.errors import HarnessError, did_you_mean
-from results.pages.sections import HIDDEN, SECTIONS
+from results.pages.sections import HIDDEN, all_sections
 from results.published import Published, Rank, apart, comparable, rank
 from results.record import Column, Record, explain
 from results.table import Summary, summarise_cells
@@ -182,7 +182,7 @@ def compare(sides: Sequence[Side], with_published: bool = False) -> Comparison:
         for entry in side.entries:
             by_side = groups.setdefault((entry.benchmark, entry.group), {})
             by_side.setdefault(side.name, []).append(entry)
-    order = {section.benchmark: number for number, section in enumerate(SECTIONS)}
+    order = {section.benchmark: number for number, section in enumerate(all_sections())}
     keys = sorted(groups, key=lambda key: (_set_apart(groups[key]) != [], order.get(key[0], len(order)), key))
     names = tuple(side.name for side in sides)
     return Comparison(names, tuple(_block(names, groups[key], with_published) for key in keys))

@@ -239,7 +239,7 @@ def test_the_wheel_alone_measures_by_nearest_neighbours_and_shows_it(
         ("list", "protocols", "coco_mask_rcnn", "--full"),
         ("status",),
         ("report",),
-        ("compare", "random:0"),
+        ("compare", "random:0", "--published"),
     ):
         done = alone(installed, dependencies, place, *words)
         assert done.returncode == 0, (words, done.stderr)
