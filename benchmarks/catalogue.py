@@ -32,6 +32,7 @@ BUILT_IN = (
     "benchmarks.detection.coco_mask_rcnn:CocoMaskRcnn",
     "benchmarks.segmentation.voc12aug_fcn:Voc12augFcn",
     "benchmarks.segmentation.cityscapes_fcn:CityscapesFcn",
+    "benchmarks.classification.folder:Folder",
 )
 
 GROUPS = ("classification", "detection", "segmentation")
@@ -146,7 +147,7 @@ def select(suite: str) -> tuple[Choice, ...]:
         suite: ``all``, a group, ``NAME`` or ``NAME@VARIANT``; several joined by commas.
 
     Raises:
-        HarnessError: An unknown name or variant, or nothing chosen.
+        HarnessError: An unknown name or variant, nothing chosen, or one that runs alone with others.
     """
     chosen: dict[tuple[str, str | None], Choice] = {}
     known = catalogue()
@@ -155,7 +156,7 @@ def select(suite: str) -> tuple[Choice, ...]:
             continue
         name, _, variant = part.partition("@")
         if name in ("all", *GROUPS) and not variant:
-            members = [Choice(each) for each in known.values() if name in ("all", each.group)]
+            members = [Choice(each) for each in known.values() if name in ("all", each.group) and not each.alone]
         elif name in known:
             known[name].protocol(variant or None)
             members = [Choice(known[name], variant or None)]
@@ -168,6 +169,13 @@ def select(suite: str) -> tuple[Choice, ...]:
     if not chosen:
         raise HarnessError(
             f"no benchmark belongs to the suite '{suite}'", "--suite", "run `python -m harness list benchmarks`"
+        )
+    alone = [name for name, _ in chosen if known[name].alone]
+    if alone and {name for name, _ in chosen} != {alone[0]}:
+        raise HarnessError(
+            f"{alone[0]} runs alone: its --data is another folder than that of the others",
+            "--suite",
+            f"run --suite {alone[0]} by itself; numbers of one workspace stand on one page",
         )
     order = list(known)
     return tuple(sorted(chosen.values(), key=lambda choice: (order.index(choice.benchmark.name), choice.variant or "")))

@@ -109,6 +109,16 @@ SECTIONS = (
         "ImageNet",
         ("The features are taken after global average pooling. k is the number of nearest neighbours that vote.",),
     ),
+    Section(
+        "folder",
+        "classification",
+        "Folder of Images",
+        "a folder of images",
+        (
+            "**Linear Eval** is one linear layer on the globally average-pooled features of the frozen backbone, "
+            "**k=...** the vote of the k nearest training images on the same features.",
+        ),
+    ),
     Section("voc0712_faster_rcnn", "detection", "Pascal VOC 2007 + 2012", "Pascal VOC 2007 + 2012"),
     Section("coco_mask_rcnn", "detection", "COCO2017", "COCO2017"),
     Section("voc12aug_fcn", "segmentation", "Pascal VOC 2012 + Aug", "Pascal VOC 2012 + Aug"),
