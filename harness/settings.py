@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     environment as ``HARNESS_<FIELD>``, or be a flag.
 
     Args:
-        ckpt: Checkpoints: a file, ``hf://OWNER/NAME``, ``timm:NAME``, or ``random:SEED`` (untrained).
+        ckpt: Checkpoints: files, patterns of files, ``hf://OWNER/NAME``, ``timm:NAME``, or ``random:SEED`` (untrained).
         label: Names of the rows, one for each checkpoint; without any, the names of the files.
         suite: ``all``, ``classification``, ``detection``, ``segmentation``, or names of benchmarks, joined by commas.
         profile: ``full`` is the published protocol; ``smoke`` takes minutes and only shows that it works.

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 Checkpoints = Annotated[
     list[str] | None,
     typer.Option(
-        "--ckpt", help="Checkpoint file, hf://OWNER/NAME, timm:NAME, or random:SEED (untrained). Repeat for several."
+        "--ckpt",
+        help="Checkpoint file, quoted pattern ('runs/*/epoch_*.pth'), hf://OWNER/NAME, timm:NAME, or random:SEED "
+        "(untrained). Repeat for several.",
     ),
 ]
 Labels = Annotated[
@@ -123,6 +125,18 @@ def data_root_of(flag: Path | None) -> Path:
     from harness.settings import load_settings
 
     return load_settings({"data": flag}).data
+
+
+def run_settings_of(flags: Mapping[str, Any]) -> Settings:
+    """As :func:`settings_of`, with the files in place of patterns of checkpoints.
+
+    Raises:
+        HarnessError: As there; a pattern matches no file.
+    """
+    from harness.checkpoint.patterns import expanded_checkpoints
+
+    settings = settings_of(flags)
+    return settings.model_copy(update={"ckpt": expanded_checkpoints(settings.ckpt)})
 
 
 def settings_of(flags: Mapping[str, Any]) -> Settings:

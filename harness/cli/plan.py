@@ -45,7 +45,7 @@ def plan(
     from harness.plan import make_plan
     from harness.schedule.choose import with_executor
 
-    settings = options.settings_of(arguments)
+    settings = options.run_settings_of(arguments)
     if sbatch is not None:
         settings = settings.model_copy(update={"executor": "slurm"})
         print(_script_of(make_plan(settings), settings, sbatch), end="")
