@@ -285,6 +285,10 @@ class Benchmark(WithProtocol, ABC):
     """``classification``, ``detection`` or ``segmentation``."""
     random: ClassVar[bool]
     """Whether the seed matters."""
+    alone: ClassVar[bool] = False
+    """Whether it stands in no suite but its own: its ``--data`` is another folder than that of the others."""
+    trains: ClassVar[bool] = False
+    """Whether it trains with OpenMMLab's toolboxes, which then have to be installed."""
 
     @abstractmethod
     def columns(self, protocol: Protocol) -> tuple[Column, ...]:

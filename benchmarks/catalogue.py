@@ -11,10 +11,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from benchmarks.base import Benchmark
+from benchmarks.protocol import Variant
 from results.errors import HarnessError, did_you_mean
+from results.plugins import plugins
 
 ENTRY_POINT_GROUP = "harness.benchmarks"
 """Entry points of this group name a class derived from :class:`benchmarks.base.Benchmark`."""
+
+VARIANTS_GROUP = "harness.variants"
+"""Entry points of this group are called ``BENCHMARK.VARIANT`` and name a :class:`benchmarks.protocol.Variant`."""
 
 BUILT_IN = (
     "benchmarks.classification.voc07_svm:Voc07Svm",
@@ -27,6 +32,7 @@ BUILT_IN = (
     "benchmarks.detection.coco_mask_rcnn:CocoMaskRcnn",
     "benchmarks.segmentation.voc12aug_fcn:Voc12augFcn",
     "benchmarks.segmentation.cityscapes_fcn:CityscapesFcn",
+    "benchmarks.classification.folder:Folder",
 )
 
 GROUPS = ("classification", "detection", "segmentation")
@@ -78,7 +84,7 @@ def catalogue() -> Mapping[str, Benchmark]:
     """All benchmarks by name.
 
     Raises:
-        HarnessError: An entry point is no benchmark, or takes a name that exists.
+        HarnessError: An entry point is no benchmark or variant, or takes a name that exists.
     """
     found: dict[str, Benchmark] = {}
     external = [entry.value for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)]
@@ -91,7 +97,35 @@ def catalogue() -> Mapping[str, Benchmark]:
                 "rename the one that the entry point brings, or uninstall its package",
             )
         found[benchmark.name] = benchmark
+    _add_variants(found)
     return MappingProxyType(found)
+
+
+def _add_variants(known: Mapping[str, Benchmark]) -> None:
+    """Gives benchmarks the variants that installed packages bring.
+
+    Raises:
+        HarnessError: Of an unknown benchmark, with a name that exists or cannot be typed, or with fields that there are
+            not.
+    """
+    for name, variant in plugins(VARIANTS_GROUP, Variant).items():
+        owner, _, short = name.partition(".")
+        where = f"entry point {name} of group {VARIANTS_GROUP}"
+        if owner not in known:
+            raise HarnessError(f"unknown benchmark '{owner}'", where, did_you_mean(owner, known))
+        benchmark = known[owner]
+        if not re.fullmatch("[a-z0-9-]+", short) or short in benchmark.variants:
+            raise HarnessError(
+                f"a variant of {owner} cannot be called '{short}'",
+                where,
+                "use small letters, digits and -, and none of: " + (", ".join(sorted(benchmark.variants)) or "(none)"),
+            )
+        # Of this benchmark alone: its class may have others derived from it.
+        object.__setattr__(benchmark, "variants", {**benchmark.variants, short: variant})
+        try:
+            benchmark.check(benchmark.protocol(short))
+        except HarnessError as error:
+            raise HarnessError(error.what, where, error.mend) from error
 
 
 def find_benchmark(name: str, where: str = "--suite") -> Benchmark:
@@ -113,7 +147,7 @@ def select(suite: str) -> tuple[Choice, ...]:
         suite: ``all``, a group, ``NAME`` or ``NAME@VARIANT``; several joined by commas.
 
     Raises:
-        HarnessError: An unknown name or variant, or nothing chosen.
+        HarnessError: An unknown name or variant, nothing chosen, or one that runs alone with others.
     """
     chosen: dict[tuple[str, str | None], Choice] = {}
     known = catalogue()
@@ -122,7 +156,7 @@ def select(suite: str) -> tuple[Choice, ...]:
             continue
         name, _, variant = part.partition("@")
         if name in ("all", *GROUPS) and not variant:
-            members = [Choice(each) for each in known.values() if name in ("all", each.group)]
+            members = [Choice(each) for each in known.values() if name in ("all", each.group) and not each.alone]
         elif name in known:
             known[name].protocol(variant or None)
             members = [Choice(known[name], variant or None)]
@@ -135,6 +169,13 @@ def select(suite: str) -> tuple[Choice, ...]:
     if not chosen:
         raise HarnessError(
             f"no benchmark belongs to the suite '{suite}'", "--suite", "run `python -m harness list benchmarks`"
+        )
+    alone = [name for name, _ in chosen if known[name].alone]
+    if alone and {name for name, _ in chosen} != {alone[0]}:
+        raise HarnessError(
+            f"{alone[0]} runs alone: its --data is another folder than that of the others",
+            "--suite",
+            f"run --suite {alone[0]} by itself; numbers of one workspace stand on one page",
         )
     order = list(known)
     return tuple(sorted(chosen.values(), key=lambda choice: (order.index(choice.benchmark.name), choice.variant or "")))

@@ -18,6 +18,7 @@ class TrainedBenchmark(Benchmark):
     """A benchmark that trains on images and takes its numbers after the last step."""
 
     random: ClassVar[bool] = True
+    trains: ClassVar[bool] = True
     length: ClassVar[str]
     """Field that says how long it is trained: ``iterations`` or ``epochs``."""
     hours: ClassVar[float]

@@ -36,7 +36,7 @@ def official_config(benchmark: Benchmark, protocol: Protocol) -> Mapping[str, An
         digest=PLACEHOLDER,
         input=input_convention(DEFAULT_CONVENTION),
         data_root=Path("data"),
-        data=DataStamp(known.name, PLACEHOLDER, dict(known.official)),
+        data=DataStamp(known.name, PLACEHOLDER, dict(known.assumed)),
         seed=0,
         numerics=Numerics(),
         attempt=Path("."),

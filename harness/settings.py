@@ -1,4 +1,4 @@
-"""One validated set of settings out of ``harness.yaml``, the environment and the flags; flags win."""
+"""One validated set of settings: flags win over the environment, that over the project's file, that over the user's."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class NumericsSettings(pydantic.BaseModel):
 class Settings(BaseSettings):
     """What a run is asked to do.
 
-    Every field may stand in ``harness.yaml`` in the current folder, in the environment as ``HARNESS_<FIELD>``, or be a
-    flag.
+    Every field may stand in ``harness.yaml`` of the user (:func:`user_settings_file`) or of the current folder, in the
+    environment as ``HARNESS_<FIELD>``, or be a flag.
 
     Args:
-        ckpt: Checkpoints: a file, ``hf://OWNER/NAME``, ``timm:NAME``, or ``random:SEED`` (untrained).
+        ckpt: Checkpoints: files, patterns of files, ``hf://OWNER/NAME``, ``timm:NAME``, or ``random:SEED`` (untrained).
         label: Names of the rows, one for each checkpoint; without any, the names of the files.
         suite: ``all``, ``classification``, ``detection``, ``segmentation``, or names of benchmarks, joined by commas.
         profile: ``full`` is the published protocol; ``smoke`` takes minutes and only shows that it works.
@@ -82,9 +82,7 @@ class Settings(BaseSettings):
         slurm: What jobs ask of a cluster.
     """
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix=ENVIRONMENT_PREFIX, yaml_file=SETTINGS_FILE, yaml_file_encoding="utf-8"
-    )
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=ENVIRONMENT_PREFIX)
 
     ckpt: tuple[str, ...] = ()
     label: tuple[str, ...] = ()
@@ -121,15 +119,47 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, *(_FileSource(settings_cls, path) for path in settings_files())
 
     def digest(self) -> str:
         """sha256 over all settings, for the run's file."""
         return sha256_of(self.model_dump(mode="json"))
 
 
+class _FileSource(YamlConfigSettingsSource):
+    """One file; what is wrong with it is said with its name."""
+
+    def __init__(self, settings_cls: type[BaseSettings], path: Path) -> None:
+        import yaml
+
+        try:
+            super().__init__(settings_cls, yaml_file=path, yaml_file_encoding="utf-8")
+        except (yaml.YAMLError, OSError, UnicodeDecodeError, ValueError, TypeError) as error:
+            raise HarnessError(f"cannot read the settings: {error}", str(path), "correct it or remove it") from error
+
+
+def user_settings_file() -> Path | None:
+    """The file that holds for all folders of a user: ``$XDG_CONFIG_HOME/harness/harness.yaml``.
+
+    As the XDG Base Directory Specification 0.8 says, the variable stands for ``~/.config`` where it is not set or no
+    absolute path. None for a user without a home.
+    """
+    named = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    try:
+        folder = named if named.is_absolute() else Path.home() / ".config"
+    except RuntimeError:
+        return None
+    return folder / "harness" / SETTINGS_FILE
+
+
+def settings_files() -> tuple[Path, ...]:
+    """The settings files that there are; the earlier one wins."""
+    user = user_settings_file()
+    return tuple(path for path in (Path.cwd() / SETTINGS_FILE, user) if path is not None and os.path.isfile(path))
+
+
 def load_settings(flags: Mapping[str, Any]) -> Settings:
-    """Merges flags, environment and ``harness.yaml``.
+    """Merges flags, environment, and ``harness.yaml`` of the current folder and of the user.
 
     Args:
         flags: Values of the flags; None stands for a flag that was not given.
@@ -137,7 +167,6 @@ def load_settings(flags: Mapping[str, Any]) -> Settings:
     Raises:
         HarnessError: An unknown setting or a value that does not fit, whatever brought it.
     """
-    import yaml
     from pydantic_settings import SettingsError
 
     _refuse_unknown_variables()
@@ -152,10 +181,6 @@ def load_settings(flags: Mapping[str, Any]) -> Settings:
             "a setting is not readable",
             "environment variable " + ", ".join(_variable(name) for name in names),
             "lists and tables are JSON there, for example HARNESS_CKPT='[\"a.pth\"]'",
-        ) from error
-    except (yaml.YAMLError, OSError, UnicodeDecodeError, ValueError, TypeError) as error:
-        raise HarnessError(
-            f"cannot read the settings: {error}", f"{SETTINGS_FILE} or {ENVIRONMENT_PREFIX}*", "correct it or remove it"
         ) from error
 
 
@@ -199,10 +224,24 @@ def _explain(error: pydantic.ValidationError, flags: Mapping[str, Any]) -> Harne
     elif _variable(name) in os.environ:
         where = f"environment variable {_variable(name)}"
     else:
-        where = SETTINGS_FILE
+        where = str(_file_with(first["loc"]))
     if first["type"] == "extra_forbidden":
         return HarnessError(f"there is no setting '{field}'", where, did_you_mean(name, Settings.model_fields))
     return HarnessError(f"'{field}' cannot be {first['input']!r}", where, first["msg"])
+
+
+def _file_with(place: tuple[int | str, ...]) -> Path:
+    """The settings file that a value was read from: the first that holds it, or else as much of its place as any."""
+
+    def depth(path: Path) -> int:
+        value: Any = _FileSource(Settings, path)()
+        for count, part in enumerate(place):
+            if not isinstance(value, Mapping) or part not in value:
+                return count
+            value = value[part]
+        return len(place)
+
+    return max(settings_files(), key=depth, default=Path(SETTINGS_FILE))
 
 
 def parse_numerics(text: str | None) -> dict[str, Any] | None:

@@ -20,7 +20,8 @@ from results.files import write_whole
 
 WIDTH = 118
 HEAD = """\
-# Settings of the harness. A flag goes before the environment (HARNESS_<NAME>), that before this file.
+# Settings of the harness. A flag goes before the environment (HARNESS_<NAME>), that before this file in the current
+# folder, and that before the same file in $XDG_CONFIG_HOME/harness (~/.config/harness), which holds for all folders.
 # What stands here are the defaults; a line that is taken out has its default too.
 
 """

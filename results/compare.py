@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from results.entries import Entry, Label, LeftOut, Reading, entry_of_record, read_workspace
 from results.errors import HarnessError, did_you_mean
-from results.pages.sections import HIDDEN, SECTIONS
+from results.pages.sections import HIDDEN, all_sections
 from results.published import Published, Rank, apart, comparable, rank
 from results.record import Column, Record, explain
 from results.table import Summary, summarise_cells
@@ -30,6 +31,31 @@ class Standing:
 
 
 @dataclasses.dataclass(frozen=True)
+class Best:
+    """Which side has the highest number of a metric, and whether seeds alone could have put it there.
+
+    Args:
+        side: The label.
+        runner_up: The label with the next number.
+        lead: How much higher the best mean is.
+        spread: Standard deviation of a difference of two runs: the root of the sum of both sides' variances over their
+            seeds. None where a side has one seed only.
+    """
+
+    side: str
+    runner_up: str
+    lead: float
+    spread: float | None
+
+    @property
+    def verdict(self) -> str:
+        """In words."""
+        if self.spread is None:
+            return "of unknown weight: a side has one run"
+        return "beyond the seeds' spread" if self.lead > self.spread else "within the seeds' spread"
+
+
+@dataclasses.dataclass(frozen=True)
 class Line:
     """One metric of all sides.
 
@@ -39,6 +65,7 @@ class Line:
         decimals: Digits after the point.
         values: Mean, deviation and count of each side; None where a side has no number here.
         differences: Each side's mean minus the first side's; None for the first and where either is missing.
+        best: The highest of them; None where fewer than two sides have a number.
         standings: Places among the published, for sides whose numbers may be compared with them.
         published: The published numbers they were compared with, the best first.
         apart: Published numbers of other backbones or protocol variants.
@@ -49,6 +76,7 @@ class Line:
     decimals: int
     values: tuple[Summary | None, ...]
     differences: tuple[float | None, ...]
+    best: Best | None
     standings: tuple[Standing, ...]
     published: tuple[Published, ...]
     apart: tuple[Published, ...]
@@ -182,7 +210,7 @@ def compare(sides: Sequence[Side], with_published: bool = False) -> Comparison:
         for entry in side.entries:
             by_side = groups.setdefault((entry.benchmark, entry.group), {})
             by_side.setdefault(side.name, []).append(entry)
-    order = {section.benchmark: number for number, section in enumerate(SECTIONS)}
+    order = {section.benchmark: number for number, section in enumerate(all_sections())}
     keys = sorted(groups, key=lambda key: (_set_apart(groups[key]) != [], order.get(key[0], len(order)), key))
     names = tuple(side.name for side in sides)
     return Comparison(names, tuple(_block(names, groups[key], with_published) for key in keys))
@@ -228,7 +256,18 @@ def _line(
     )
     variant = entry.protocol.name.partition("@")[2]
     rest = apart(entry.benchmark, variant, column.metric) if with_published else ()
-    return Line(column.metric, column.title, column.decimals, values, differences, standings, others, rest)
+    best = best_of(names, values)
+    return Line(column.metric, column.title, column.decimals, values, differences, best, standings, others, rest)
+
+
+def best_of(names: Sequence[str], values: Sequence[Summary | None]) -> Best | None:
+    """The side with the highest mean; of equal ones the first."""
+    there = [(name, value) for name, value in zip(names, values, strict=True) if value is not None]
+    if len(there) < 2:
+        return None
+    (side, first), (runner_up, second), *_ = sorted(there, key=lambda pair: -pair[1].mean)
+    spread = math.hypot(first.deviation, second.deviation) if min(first.n, second.n) > 1 else None
+    return Best(side, runner_up, first.mean - second.mean, spread)
 
 
 def _set_apart(by_side: dict[str, list[Entry]]) -> list[str]:

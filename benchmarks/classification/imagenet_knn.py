@@ -65,55 +65,96 @@ class ImagenetKnn(Benchmark):
         return Resources(gpus=1, hours=0.2)
 
     def feature_request(self, protocol: Protocol) -> FeatureRequest:
-        from benchmarks.probes.features import check_request
-
         self.check(protocol)
-        interpolation = _RESIZED_BY[protocol["resize"]]
-        pixels = PixelPipeline(protocol["short_edge"], crop=protocol["crop"], interpolation=interpolation)
-        request = FeatureRequest(self.data, ("train", "val"), pixels, (protocol["layer"],), protocol["pooling"])
-        check_request(request)
-        return request
+        return feature_request(self.data, protocol)
 
     def check(self, protocol: Protocol) -> None:
-        require_unchanged(protocol, self.table, _UNCHANGEABLE)
-        require_at_least(protocol, {"k": 1, "temperature": 0})
-        if protocol["resize"] not in _RESIZED_BY:
-            raise HarnessError(
-                f"{protocol.name} knows no resize '{protocol['resize']}'",
-                f"{protocol.name}.resize",
-                did_you_mean(str(protocol["resize"]), _RESIZED_BY),
-            )
+        check_neighbours(protocol, self.table)
 
     def run(self, context: JobContext) -> Outcome:
-        import torch
+        self.check(context.protocol)
+        return nearest_neighbours(context, self.data)
 
-        from benchmarks.probes.knn import accuracy, knn_predictions, normalise_rows_
-        from benchmarks.probes.labelled import labelled_features
-        from benchmarks.probes.parallel import torch_threads
 
-        protocol = context.protocol
-        self.check(protocol)
-        bank, train = labelled_features(context, self.data, "train", protocol["layer"])
-        queries, val = labelled_features(context, self.data, "val", protocol["layer"])
-        classes = len(train.classes)
-        labels = torch.from_numpy(val.labels.astype("int64"))
-        possible = [k for k in protocol["k"] if k <= len(bank)]
-        with torch_threads(context.threads):
-            predictions = knn_predictions(
-                normalise_rows_(torch.from_numpy(bank).to(context.device)),
-                torch.from_numpy(train.labels.astype("int64")),
-                normalise_rows_(torch.from_numpy(queries)),
-                possible,
-                protocol["temperature"],
-                classes,
-                TOP,
-            )
-        metrics: dict[str, MetricValue] = {}
-        for k in protocol["k"]:
-            if k not in predictions:
-                missing = MetricValue(None, note=f"the bank has {len(bank)} images, fewer than k={k}")
-                metrics[f"knn_k{k}"] = metrics[f"knn_k{k}_top5"] = missing
-                continue
-            metrics[f"knn_k{k}"] = MetricValue(accuracy(predictions[k], labels, 1))
-            metrics[f"knn_k{k}_top5"] = MetricValue(accuracy(predictions[k], labels, TOP))
-        return Outcome(metrics, {"bank": len(bank), "queries": len(queries), "dimension": bank.shape[1]})
+def check_neighbours(protocol: Protocol, table: Mapping[str, Field]) -> None:
+    """Refuses what the neighbours could not follow.
+
+    Args:
+        protocol: The protocol, with the fields of ``imagenet_knn``.
+        table: That of its benchmark.
+
+    Raises:
+        HarnessError: A value is not possible.
+    """
+    require_unchanged(protocol, table, [name for name in _UNCHANGEABLE if name in table])
+    require_at_least(protocol, {"k": 1, "temperature": 0})
+    if protocol["resize"] not in _RESIZED_BY:
+        raise HarnessError(
+            f"{protocol.name} knows no resize '{protocol['resize']}'",
+            f"{protocol.name}.resize",
+            did_you_mean(str(protocol["resize"]), _RESIZED_BY),
+        )
+
+
+def feature_request(data: str, protocol: Protocol) -> FeatureRequest:
+    """The features among which neighbours are found.
+
+    Args:
+        data: Name of a data set with the splits ``train`` (the bank) and ``val`` (the queries).
+        protocol: The protocol, with the fields of ``imagenet_knn``.
+
+    Raises:
+        HarnessError: Pixels or layers that cannot be extracted.
+    """
+    from benchmarks.probes.features import check_request
+
+    interpolation = _RESIZED_BY[protocol["resize"]]
+    pixels = PixelPipeline(protocol["short_edge"], crop=protocol["crop"], interpolation=interpolation)
+    request = FeatureRequest(data, ("train", "val"), pixels, (protocol["layer"],), protocol["pooling"])
+    check_request(request)
+    return request
+
+
+def nearest_neighbours(context: JobContext, data: str) -> Outcome:
+    """Lets the nearest images of ``train`` vote on each of ``val``.
+
+    Args:
+        context: The job, with the features of :func:`feature_request`.
+        data: Name of the data set.
+
+    Returns:
+        ``knn_k<k>`` and ``knn_k<k>_top5`` for every k of the protocol; blank where the bank is smaller than k.
+
+    Raises:
+        HarnessError: Features that are not there or do not belong to the images.
+    """
+    import torch
+
+    from benchmarks.probes.knn import accuracy, knn_predictions, normalise_rows_
+    from benchmarks.probes.labelled import labelled_features
+    from benchmarks.probes.parallel import torch_threads
+
+    protocol = context.protocol
+    bank, train = labelled_features(context, data, "train", protocol["layer"])
+    queries, val = labelled_features(context, data, "val", protocol["layer"])
+    labels = torch.from_numpy(val.labels.astype("int64"))
+    possible = [k for k in protocol["k"] if k <= len(bank)]
+    with torch_threads(context.threads):
+        predictions = knn_predictions(
+            normalise_rows_(torch.from_numpy(bank).to(context.device)),
+            torch.from_numpy(train.labels.astype("int64")),
+            normalise_rows_(torch.from_numpy(queries)),
+            possible,
+            protocol["temperature"],
+            len(train.classes),
+            TOP,
+        )
+    metrics: dict[str, MetricValue] = {}
+    for k in protocol["k"]:
+        if k not in predictions:
+            missing = MetricValue(None, note=f"the bank has {len(bank)} images, fewer than k={k}")
+            metrics[f"knn_k{k}"] = metrics[f"knn_k{k}_top5"] = missing
+            continue
+        metrics[f"knn_k{k}"] = MetricValue(accuracy(predictions[k], labels, 1))
+        metrics[f"knn_k{k}_top5"] = MetricValue(accuracy(predictions[k], labels, TOP))
+    return Outcome(metrics, {"bank": len(bank), "queries": len(queries), "dimension": bank.shape[1]})

@@ -131,7 +131,7 @@ def check(name: str, root: Path, decode: bool, progress: Progress = lambda done,
     return Report(
         name,
         data.title,
-        {what: counts[what] for what in data.official if what in counts},
+        {what: counts[what] for what in data.counted if what in counts},
         data.official,
         nonstandard_counts(name, known),
         tuple(missing.named),

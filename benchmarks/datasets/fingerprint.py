@@ -10,11 +10,11 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.datasets import lists
+from benchmarks.datasets import folder, lists
 from benchmarks.datasets.layout import annotation_files, class_names, data_set, entries
 from results.errors import HarnessError
 from results.files import write_whole
@@ -38,7 +38,8 @@ def fingerprint(name: str, root: Path, cache: Path | None) -> DataStamp:
 
     Returns:
         The stamp. Its fingerprint is the sha256 of the canonical JSON of: the data set's name, [relative path, sha256
-        of content] of every list and annotation file, entries per split and ``classes``, names of the classes.
+        of content] of every list and annotation file (of a folder without lists, a sha256 over names and sizes of
+        images), entries per split and ``classes``, names of the classes.
 
     Raises:
         HarnessError: Unknown data set; a list or annotation file is missing or bad.
@@ -48,13 +49,15 @@ def fingerprint(name: str, root: Path, cache: Path | None) -> DataStamp:
     files = annotation_files(name, root)
     hashes = _hashes(files, remembered["files"])
     contents = [[path.relative_to(root).as_posix(), sha] for path, (_, sha) in zip(files, hashes, strict=True)]
+    if name == folder.NAME:
+        contents += folder.listing(root)
     key = sha256_of(contents)
     summary = remembered["summary"] if remembered["key"] == key else _summary(name, root)
     fresh = {real: [size, mtime, sha] for (real, size, mtime, settled), sha in hashes if settled}
     if cache is not None and (fresh != remembered["files"] or key != remembered["key"]):
         content = {"form": _FORM, "files": fresh, "key": key, "summary": summary}
         write_whole(_cache_file(cache, name, root), canonical_json(content))
-    counts = {what: summary["counts"][what] for what in data_set(name).official}
+    counts = {what: summary["counts"][what] for what in data_set(name).counted}
     stamp = sha256_of({"name": name, "files": contents, **summary})
     return DataStamp(name, stamp, counts, nonstandard_counts(name, counts))
 
@@ -141,10 +144,10 @@ def _read_cache(cache: Path | None, name: str, root: Path) -> dict[str, Any]:
         raw = json.loads(_cache_file(cache, name, root).read_bytes())
     except (OSError, ValueError, RecursionError):
         return nothing
-    return raw if _is_cache(raw, data_set(name).official) else nothing
+    return raw if _is_cache(raw, data_set(name).counted) else nothing
 
 
-def _is_cache(raw: Any, official: Mapping[str, int]) -> bool:
+def _is_cache(raw: Any, counted: Iterable[str]) -> bool:
     """Whether parsed JSON has the form that :func:`fingerprint` writes."""
     if not isinstance(raw, dict) or raw.get("form") != _FORM or not isinstance(raw.get("key"), str):
         return False
@@ -155,7 +158,7 @@ def _is_cache(raw: Any, official: Mapping[str, int]) -> bool:
     return (
         all(isinstance(one, list) and [type(part) for part in one] == [int, int, str] for one in files.values())
         and isinstance(counts, dict)
-        and {what: type(count) for what, count in counts.items()} == dict.fromkeys(official, int)
+        and {what: type(count) for what, count in counts.items()} == dict.fromkeys(counted, int)
         and isinstance(classes, list)
         and all(isinstance(one, str) for one in classes)
     )

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.datasets import lists
+from benchmarks.datasets.folder import read_folder
 from benchmarks.datasets.official import CITYSCAPES_CLASSES, DATA_SETS, VOC_CLASSES, DataSet, Split, data_set
 from results.errors import HarnessError, did_you_mean
 
@@ -77,6 +78,9 @@ def entries(name: str, root: Path, split: str) -> list[str]:
 
 def _entries(root: Path, split: Split, every: bool) -> list[str]:
     """All entries of a split, or, where there are many and not ``every`` one is asked for, evenly spaced ones."""
+    if split.kind == "folder":
+        images = read_folder(root).images[split.listing]
+        return [images[index][0] for index in _spaced(len(images), every)]
     listing = root / split.listing
     if split.kind in ("coco", "cityscapes"):
         names = _coco_names(listing) if split.kind == "coco" else _cityscapes_names(root, split)
@@ -140,6 +144,8 @@ def list_files(name: str, root: Path) -> list[str]:
     """Lists and json files that the layout of a data set needs, relative to ``root``; they may be missing."""
     needed: list[str] = []
     for split in data_set(name).where.values():
+        if split.kind == "folder":
+            continue
         needed.append(split.listing)
         if split.class_lists:
             classes = voc_classes(root) or VOC_CLASSES[:1]
@@ -224,6 +230,8 @@ def class_names(name: str, root: Path) -> tuple[str, ...]:
         HarnessError: A list is missing or bad.
     """
     first = data_set(name).where[data_set(name).splits[0]]
+    if first.kind == "folder":
+        return read_folder(root).classes
     if first.kind == "labels":
         return _labelled_classes(_all_labelled(name, root))
     if first.class_lists:
@@ -273,12 +281,17 @@ def _labelled_classes(parts: Mapping[str, tuple[list[str], npt.NDArray[np.int64]
 
 
 def read_split(name: str, root: Path, split: str) -> LabelledImages:
-    """Reads a split for classification: imagenet, places205, inaturalist2018 or voc07_classification.
+    """Reads a split for classification: imagenet, places205, inaturalist2018, voc07_classification or folder.
 
     Raises:
         HarnessError: Unknown data set or split, a data set without image labels, a missing or bad list.
     """
     where = _split(name, split)
+    if where.kind == "folder":
+        found = read_folder(root)
+        images = found.images[split]
+        labels = np.array([label for _, label in images], dtype=np.int64)
+        return LabelledImages(tuple(root / path for path, _ in images), labels, found.classes)
     if where.kind == "labels":
         parts = _all_labelled(name, root)
         names, labels = parts[split]

@@ -30,7 +30,7 @@ class Split:
 
     Args:
         kind: What lists the images: ``labels`` (lines ``name label``), ``names`` (one image name a line), ``coco``
-            (a COCO json) or ``cityscapes`` (no list: what lies in the folder).
+            (a COCO json), or nothing: ``cityscapes`` and ``folder`` (what lies in the folder).
         listing: The list, json or folder.
         image: Image of an entry; ``{}`` stands for the entry.
         annotation: XML file or mask of an entry, likewise; empty where there is none.
@@ -61,6 +61,16 @@ class DataSet:
     splits: tuple[str, ...]
     official: Mapping[str, int]
     where: Mapping[str, Split] = dataclasses.field(repr=False)
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """What is counted: images of each split, and ``classes``."""
+        return (*self.splits, "classes")
+
+    @property
+    def assumed(self) -> Mapping[str, int]:
+        """Counts where the data is not at hand: the official ones, or else some of a size that people have."""
+        return self.official or {**dict.fromkeys(self.splits, 10_000), "classes": 10}
 
 
 def _voc(year: int, part: str, split: str, annotation: str = "", class_lists: bool = False) -> Split:
@@ -169,7 +179,16 @@ DATA_SETS: Mapping[str, DataSet] = MappingProxyType(
         )
     }
 )
-"""Every data set by name."""
+"""Every data set of the suite by name."""
+
+FOLDER = DataSet(
+    "folder",
+    "Folder of images",
+    ("train", "val"),
+    MappingProxyType({}),
+    MappingProxyType({split: Split("folder", split, "{}") for split in ("train", "val")}),
+)
+"""Anybody's own images (:mod:`benchmarks.datasets.folder`), which have no official counts."""
 
 
 def data_set(name: str) -> DataSet:
@@ -178,6 +197,7 @@ def data_set(name: str) -> DataSet:
     Raises:
         HarnessError: There is none of that name.
     """
-    if name not in DATA_SETS:
-        raise HarnessError(f"unknown data set '{name}'", "", did_you_mean(name, DATA_SETS))
-    return DATA_SETS[name]
+    known = {**DATA_SETS, FOLDER.name: FOLDER}
+    if name not in known:
+        raise HarnessError(f"unknown data set '{name}'", "", did_you_mean(name, known))
+    return known[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json as json_module
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,6 +59,7 @@ def _show(found: Comparison, published: bool) -> None:
             _print(console, f"  {mark}", "yellow")
         titles = ["metric", *_heads(found.sides)]
         console.print(make_table(titles, [_cells(line) for line in block.lines]))
+        _show_best(console, block)
         if published:
             _show_published(console, block)
         console.print()
@@ -79,6 +81,24 @@ def _cells(line: Line) -> list[str]:
 def _number(value: Summary, decimals: int) -> str:
     text = f"{value.mean:.{decimals}f}"
     return f"{text} ± {value.deviation:.{decimals}f} (n = {value.n})" if value.n > 1 else text
+
+
+def _show_best(console: Console, block: Block) -> None:
+    """Which side is best by each metric, and whether seeds alone could have put it there."""
+    rows = [
+        (
+            line.title,
+            line.best.side,
+            f"+{line.best.lead:.{line.decimals}f}",
+            line.best.runner_up,
+            "" if line.best.spread is None else f"± {line.best.spread:.{line.decimals}f}",
+            line.best.verdict,
+        )
+        for line in block.lines
+        if line.best is not None
+    ]
+    if rows:
+        console.print(make_table(("metric", "best", "lead", "before", "spread", "the lead is"), rows))
 
 
 def _show_published(console: Console, block: Block) -> None:
@@ -139,6 +159,7 @@ def _line_to_json(sides: tuple[str, ...], line: Line) -> dict[str, Any]:
         "differences": {
             side: difference for side, difference in zip(sides, line.differences, strict=True) if difference is not None
         },
+        "best": None if line.best is None else {**dataclasses.asdict(line.best), "verdict": line.best.verdict},
         "places": {each.side: {"place": each.rank.place, "of": each.rank.of} for each in line.standings},
         "published": [_published_to_json(each) for each in line.published],
         "published_apart": [_published_to_json(each) for each in line.apart],

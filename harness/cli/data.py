@@ -143,7 +143,7 @@ def _print_table(reports: list[Report], allow_nonstandard: bool) -> None:
     head = ("data set", "found", "official", "short edges", "verdict")
     rows = []
     for report in reports:
-        found = "  ".join(f"{what} {report.counts.get(what, '-')}" for what in report.official)
+        found = "  ".join(f"{what} {report.counts.get(what, '-')}" for what in report.official or report.counts)
         official = "  ".join(f"{what} {count}" for what, count in report.official.items())
         edges = "-".join(map(str, report.short_edges)) if report.short_edges else ""
         rows.append((report.name, found, official, edges, _verdict(report, allow_nonstandard)))

@@ -29,7 +29,6 @@ app = typer.Typer(
     help="How well does a pretrained ResNet-50 transfer? One command from a checkpoint to a model-zoo page.",
     epilog="Example: python -m harness run --ckpt simclr.pth --suite all",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 Checkpoints = Annotated[
     list[str] | None,
     typer.Option(
-        "--ckpt", help="Checkpoint file, hf://OWNER/NAME, timm:NAME, or random:SEED (untrained). Repeat for several."
+        "--ckpt",
+        help="Checkpoint file, quoted pattern ('runs/*/epoch_*.pth'), hf://OWNER/NAME, timm:NAME, or random:SEED "
+        "(untrained). Repeat for several.",
     ),
 ]
 Labels = Annotated[
@@ -114,8 +116,11 @@ def meta_of(flag: Path | None) -> Path | None:
 
 def tell_left_out(left_out: Sequence[LeftOut]) -> None:
     """Names on standard error the files that could not be used."""
+    from harness.cli.console import make_console
+
+    console = make_console(stderr=True)
     for each in left_out:
-        typer.secho(f"left out: {each.path}: {each.reason}", fg="red", err=True)
+        console.print(f"left out: {each.path}: {each.reason}", style="red", markup=False, highlight=False)
 
 
 def data_root_of(flag: Path | None) -> Path:
@@ -123,6 +128,18 @@ def data_root_of(flag: Path | None) -> Path:
     from harness.settings import load_settings
 
     return load_settings({"data": flag}).data
+
+
+def run_settings_of(flags: Mapping[str, Any]) -> Settings:
+    """As :func:`settings_of`, with the files in place of patterns of checkpoints.
+
+    Raises:
+        HarnessError: As there; a pattern matches no file.
+    """
+    from harness.checkpoint.patterns import expanded_checkpoints
+
+    settings = settings_of(flags)
+    return settings.model_copy(update={"ckpt": expanded_checkpoints(settings.ckpt)})
 
 
 def settings_of(flags: Mapping[str, Any]) -> Settings:

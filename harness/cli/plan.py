@@ -45,7 +45,7 @@ def plan(
     from harness.plan import make_plan
     from harness.schedule.choose import with_executor
 
-    settings = options.settings_of(arguments)
+    settings = options.run_settings_of(arguments)
     if sbatch is not None:
         settings = settings.model_copy(update={"executor": "slurm"})
         print(_script_of(make_plan(settings), settings, sbatch), end="")
@@ -118,9 +118,15 @@ def plan_rows(made: Plan, settings: Settings) -> list[dict[str, Any]]:
 
 def show_plan(made: Plan, settings: Settings, json: bool) -> None:
     """Prints a plan as a table or as JSON."""
+    from harness.toolboxes import INSTALL, jobs_without_toolboxes
+
     rows = plan_rows(made, settings)
+    notes = list(made.notes)
+    wanting = jobs_without_toolboxes(made.jobs, settings)
+    if wanting:
+        notes.append(f"OpenMMLab's toolboxes are not installed, so {', '.join(wanting)} cannot be run: {INSTALL}")
     if json:
-        print(json_module.dumps({"jobs": rows, "notes": list(made.notes)}, indent=2))
+        print(json_module.dumps({"jobs": rows, "notes": notes}, indent=2))
         return
     titles = ("job", "label", "seed", "state", "why", "needs", "GPUs", "hours")
     cells = [
@@ -138,5 +144,5 @@ def show_plan(made: Plan, settings: Settings, json: bool) -> None:
     ]
     console = make_console()
     console.print(make_table(titles, cells))
-    for note in made.notes:
+    for note in notes:
         console.print(f"note: {note}", markup=False, highlight=False)

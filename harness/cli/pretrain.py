@@ -47,6 +47,7 @@ def pretrain(
     from harness.cli.carry_out import refuse_detaching
     from harness.pretraining import check_out, plan_pretraining
     from harness.schedule.choose import with_executor
+    from harness.toolboxes import refuse_without_toolboxes
     from results.workspace import Workspace
 
     # Of a benchmark's fields harness.yaml may say something, of this config's only --set.
@@ -59,6 +60,7 @@ def pretrain(
     place = Workspace(settings.workspace.absolute())
     if out is not None:
         check_out(out, place)
+    refuse_without_toolboxes([planned], settings)
     raise typer.Exit(_run(planned, settings, place, out, detach, quiet, json))
 
 

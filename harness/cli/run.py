@@ -52,8 +52,9 @@ def run(
     from harness.cli.plan import show_plan
     from harness.plan import make_plan
     from harness.schedule.choose import with_executor
+    from harness.toolboxes import refuse_without_toolboxes
 
-    settings = _with_metadata(with_executor(options.settings_of(arguments)))
+    settings = _with_metadata(with_executor(options.run_settings_of(arguments)))
     refuse_detaching(settings, detach)
     if settings.executor == "slurm" and settings.slurm.data_check == "node" and not dry_run:
         raise typer.Exit(_plan_on_node(settings, detach, quiet, json))
@@ -61,6 +62,7 @@ def run(
     if dry_run:
         show_plan(made, settings, json)
         return
+    refuse_without_toolboxes(made.jobs, settings)
     raise typer.Exit(_run(made, settings, detach, quiet, json))
 
 

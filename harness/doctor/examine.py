@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.doctor import data, disk, gpus, probe, python, slurm
 from harness.doctor.findings import Check, Finding, error, look, name_of, ok
 from harness.doctor.subject import Subject
-from harness.settings import ENVIRONMENT_PREFIX, SETTINGS_FILE
+from harness.settings import ENVIRONMENT_PREFIX, SETTINGS_FILE, settings_files
 from results.errors import HarnessError
 
 Tell = Callable[[str], object]
@@ -25,9 +25,10 @@ def settings_finding(failed: HarnessError | None) -> Finding:
     if failed is not None:
         return error("settings", f"{failed.what} ({failed.where}); defaults are looked at", failed.mend)
     variables = sorted(name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX))
-    path = Path.cwd() / SETTINGS_FILE
-    first = str(path) if path.exists() else f"no {SETTINGS_FILE} here (python -m harness init writes one)"
-    return ok("settings", "; ".join([first, *variables]))
+    here = Path.cwd() / SETTINGS_FILE
+    files = settings_files()
+    first = [] if here in files else [f"no {SETTINGS_FILE} here (python -m harness init writes one)"]
+    return ok("settings", "; ".join([*first, *map(str, files), *variables]))
 
 
 def examine(subject: Subject, with_probe: bool, tell: Tell = lambda text: None) -> Iterator[Finding]:
@@ -51,7 +52,7 @@ def checks(subject: Subject) -> Iterator[Check]:
     yield python.installed_twice
     for check in (gpus.gpus, gpus.torch):
         yield functools.partial(check, subject)
-    yield python.toolboxes
+    yield functools.partial(python.toolboxes, subject)
     yield functools.partial(python.compiler, subject)
     yield functools.partial(data.data_root, subject)
     if subject.settings.data.absolute().is_dir():

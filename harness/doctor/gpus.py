@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from harness.doctor.child import ask_python
 from harness.doctor.findings import Finding, error, ok, warning
-from harness.doctor.python import REINSTALL
 from harness.doctor.subject import Subject
 from harness.schedule.slots import visible_gpus
+from harness.toolboxes import INSTALL
 
 TORCH_SECONDS = 120.0
 """Importing torch from a cold network disk takes a minute; making a context on a GPU ten seconds."""
@@ -61,7 +61,7 @@ def judge_torch(leaves_gpus_alone: bool, names: list[str], seconds: float = TORC
         if "did not end" in said.problem:
             mend = "run nvidia-smi: where that hangs too, the driver or a GPU is broken (node), else the disk is slow"
             return error("torch", f"using torch {said.problem}", mend)
-        return error("torch", f"torch cannot be used: {said.problem}", REINSTALL)
+        return error("torch", f"torch cannot be used: {said.problem}", INSTALL)
     version, built, found, problem = (said.content[name] for name in ("version", "built", "names", "problem"))
     title = f"torch {version} ({f'for CUDA {built}' if built else 'for CPUs'})"
     if not names or leaves_gpus_alone:

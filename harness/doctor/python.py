@@ -16,15 +16,14 @@ from harness.doctor.child import ask_python
 from harness.doctor.findings import Finding, error, ok, warning
 from harness.doctor.subject import Subject
 from harness.startup import DOUBLED, doubled_distributions, foreign_modules
+from harness.toolboxes import INSTALL, TOOLBOXES, missing_toolboxes
 
 LEAST_PYTHON = (3, 11)
 DISTRIBUTION = "transfer-harness"
-REINSTALL = "python -m pip install --no-deps -r requirements.lock"
 IMPORT_SECONDS = 180.0
 """From a cold network disk the toolboxes take minutes; from a warm local one some ten seconds."""
 COMPILER_SECONDS = 20.0
 
-TOOLBOXES = ("mmengine", "mmcv", "mmpretrain", "mmdet", "mmseg")
 IMPORT_TOOLBOXES = """
 import importlib, json, sys
 found = {"operations": "", "versions": {}, "failed": {}}
@@ -71,7 +70,7 @@ def packages() -> Finding:
         if not each.specifier.contains(version, prereleases=True):
             problems.append(f"{each.name} is {version}, not {each.specifier}")
     if problems:
-        return error("packages", "; ".join(problems), REINSTALL)
+        return error("packages", "; ".join(problems), INSTALL)
     return ok("packages", f"{len(wanted)} in the versions that are needed")
 
 
@@ -85,23 +84,26 @@ def installed_twice() -> Finding:
     if doubled:
         pairs = "; ".join(f"{one} and {other}" for one, other in doubled)
         names = " ".join(dict.fromkeys(name for pair in doubled for name in reversed(pair)))
-        mend = f"python -m pip uninstall -y {names} && {REINSTALL}"
+        mend = f"python -m pip uninstall -y {names} && {INSTALL}"
         return error("installed twice", f"the same files come from two distributions: {pairs}", mend)
     return ok("installed twice", f"none of {sum(map(len, DOUBLED.values()))} known rivals of the toolboxes")
 
 
-def toolboxes() -> tuple[Finding, ...]:
+def toolboxes(subject: Subject) -> tuple[Finding, ...]:
     """The toolboxes, and where mmcv's operations come from; imported in a child."""
+    wanting = [choice.benchmark.name for choice in subject.choices if choice.benchmark.trains]
+    if not wanting and missing_toolboxes():
+        return (ok("toolboxes", "not installed, and nothing in the suite needs them"),)
     said = ask_python(IMPORT_TOOLBOXES, IMPORT_SECONDS, TOOLBOXES)
     if said.content is None:
-        return (error("toolboxes", f"they cannot be imported: {said.problem}", REINSTALL),)
+        return (error("toolboxes", f"they cannot be imported: {said.problem}", INSTALL),)
     versions, failed, kind = (said.content[name] for name in ("versions", "failed", "operations"))
     listed = ", ".join(f"{name} {version}" for name, version in versions.items())
     broken = "; ".join(f"{name}: {reason.splitlines()[0]}" for name, reason in failed.items() if name != "operations")
-    first = error("toolboxes", broken, REINSTALL) if broken else ok("toolboxes", listed)
+    first = error("toolboxes", broken, INSTALL) if broken else ok("toolboxes", listed)
     if "operations" in failed:
         reason = failed["operations"].splitlines()[0]
-        return first, error("operations", f"mmcv's operations are not there: {reason}", REINSTALL)
+        return first, error("operations", f"mmcv's operations are not there: {reason}", INSTALL)
     origin = (
         "mmcv's own, compiled" if kind == "compiled" else "torchvision's in place of mmcv's, which are not compiled"
     )

@@ -23,7 +23,7 @@ from results.pages.model import (
     Version,
 )
 from results.pages.public import public_text
-from results.pages.sections import GROUPS, HIDDEN, OTHER, SECTIONS, Group, Section
+from results.pages.sections import GROUPS, HIDDEN, OTHER, Group, Section, all_sections
 from results.record import Column, MetricValue
 from results.table import Summary, summarise_cells
 
@@ -68,10 +68,11 @@ def build_page(
     by_benchmark: dict[str, list[Entry]] = {}
     for entry in entries:
         by_benchmark.setdefault(entry.benchmark, []).append(entry)
-    known = {section.benchmark for section in SECTIONS}
+    sections = all_sections()
+    known = {section.benchmark for section in sections}
     others = tuple(Section(name, OTHER.name, name, name) for name in sorted(by_benchmark.keys() - known))
     sources = _Sources(summarise_cells(entries) if summary is None else summary, names)
-    groups = tuple(_group(group, SECTIONS + others, by_benchmark, sources) for group in GROUPS)
+    groups = tuple(_group(group, sections + others, by_benchmark, sources) for group in GROUPS)
     profiles = {entry.protocol.profile for entry in entries}
     return Page(
         title,

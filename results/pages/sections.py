@@ -1,4 +1,5 @@
-"""The order of a page: groups, and in them one section a benchmark. A new benchmark needs one more entry here.
+"""The order of a page: groups, and in them one section a benchmark. A new benchmark needs one more entry here, or an
+entry point of a package.
 
 What stands in a section's tables comes from the records (:class:`results.record.Column`): ``table`` is empty for
 the section's main table, a heading for a further one below it, and :data:`HIDDEN` for a metric that is kept in
@@ -8,6 +9,13 @@ the section's main table, a heading for a further one below it, and :data:`HIDDE
 from __future__ import annotations
 
 import dataclasses
+import functools
+
+from results.errors import HarnessError, did_you_mean
+from results.plugins import plugins
+
+ENTRY_POINT_GROUP = "harness.sections"
+"""Entry points of this group name a :class:`Section`."""
 
 HIDDEN = "hidden"
 """``Column.table`` of a metric that no page shows."""
@@ -101,9 +109,40 @@ SECTIONS = (
         "ImageNet",
         ("The features are taken after global average pooling. k is the number of nearest neighbours that vote.",),
     ),
+    Section(
+        "folder",
+        "classification",
+        "Folder of Images",
+        "a folder of images",
+        (
+            "**Linear Eval** is one linear layer on the globally average-pooled features of the frozen backbone, "
+            "**k=...** the vote of the k nearest training images on the same features.",
+        ),
+    ),
     Section("voc0712_faster_rcnn", "detection", "Pascal VOC 2007 + 2012", "Pascal VOC 2007 + 2012"),
     Section("coco_mask_rcnn", "detection", "COCO2017", "COCO2017"),
     Section("voc12aug_fcn", "segmentation", "Pascal VOC 2012 + Aug", "Pascal VOC 2012 + Aug"),
     Section("cityscapes_fcn", "segmentation", "Cityscapes", "Cityscapes"),
 )
-"""Every section in page order."""
+"""Every section of the suite in page order."""
+
+
+@functools.cache
+def all_sections() -> tuple[Section, ...]:
+    """Every section in page order; those of installed packages come last in their groups.
+
+    Raises:
+        HarnessError: An entry point is no section, is of an unknown group, or of a benchmark that has one.
+    """
+    found = {section.benchmark: section for section in SECTIONS}
+    groups = [group.name for group in GROUPS]
+    for name, section in plugins(ENTRY_POINT_GROUP, Section).items():
+        where = f"entry point {name} of group {ENTRY_POINT_GROUP}"
+        if section.group not in groups:
+            raise HarnessError(f"pages have no group '{section.group}'", where, did_you_mean(section.group, groups))
+        if section.benchmark in found:
+            raise HarnessError(
+                f"two sections are of the benchmark '{section.benchmark}'", where, "uninstall the package of one"
+            )
+        found[section.benchmark] = section
+    return tuple(found.values())

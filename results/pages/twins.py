@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from results.entries import Entry
 from results.pages.build import Summaries, rounded
-from results.pages.sections import HIDDEN, SECTIONS
+from results.pages.sections import HIDDEN, all_sections
 from results.record import Column
 
 
@@ -115,7 +115,7 @@ def results_of(entries: Sequence[Entry], label: str, summary: Summaries) -> list
     for entry in entries:
         if entry.label.name == label and is_result(entry):
             rows.setdefault(entry.row, entry)
-    order = {section.benchmark: number for number, section in enumerate(SECTIONS)}
+    order = {section.benchmark: number for number, section in enumerate(all_sections())}
     found = []
     for entry in sorted(rows.values(), key=lambda each: (order.get(each.benchmark, len(order)), each.group)):
         task, protocol = task_of(entry.benchmark), entry.protocol

@@ -9,7 +9,7 @@ from results.entries import Entry
 from results.metadata import Algorithm, Links, Matched, Model
 from results.pages import model as views
 from results.pages.build import Summaries, build_page, caption_of, cell_of, remarks_of
-from results.pages.sections import SECTIONS
+from results.pages.sections import all_sections
 from results.table import summarise_cells
 
 LINEAR = "imagenet_linear"
@@ -64,16 +64,18 @@ def build_zoo_page(
 
 def _with_linear(groups: tuple[views.GroupView, ...]) -> tuple[views.GroupView, ...]:
     """Groups in which the section of the table of models is there, with or without numbers."""
-    section = next(each for each in SECTIONS if each.benchmark == LINEAR)
+    known = all_sections()
+    section = next(each for each in known if each.benchmark == LINEAR)
     group = next((each for each in groups if each.name == section.group), None)
     if group is None:
         group = views.GroupView(section.group, section.group.capitalize(), "", (), ())
         groups = (group, *groups)
     if all(each.benchmark != LINEAR for each in group.sections):
-        order = [each.benchmark for each in SECTIONS]
+        order = [each.benchmark for each in known]
         view = views.SectionView(LINEAR, section.heading, section.intro, ())
         sections = sorted((*group.sections, view), key=lambda each: order.index(each.benchmark))
-        data = tuple(dict.fromkeys(each.data for each in SECTIONS if each.benchmark in {s.benchmark for s in sections}))
+        shown = {each.benchmark for each in sections}
+        data = tuple(dict.fromkeys(each.data for each in known if each.benchmark in shown))
         filled = dataclasses.replace(group, sections=tuple(sections), data=data)
         groups = tuple(filled if each is group else each for each in groups)
     return groups

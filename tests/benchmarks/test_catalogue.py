@@ -142,8 +142,16 @@ def names(suite: str) -> list[str]:
     return [choice.benchmark.name + (f"@{choice.variant}" if choice.variant else "") for choice in select(suite)]
 
 
+def test_a_folder_of_ones_own_runs_alone() -> None:
+    assert names("folder") == ["folder"]
+    assert "folder" not in names("classification")
+    for suite in ("folder,imagenet_knn", "all,folder"):
+        with pytest.raises(HarnessError, match="folder runs alone"):
+            select(suite)
+
+
 def test_all_is_every_benchmark_in_page_order() -> None:
-    assert names("all") == list(catalogue())
+    assert names("all") == [name for name, each in catalogue().items() if not each.alone]
     assert [f":{type(each).__name__}" for each in catalogue().values()][: len(BUILT_IN)] == [
         reference[reference.index(":") :] for reference in BUILT_IN
     ]

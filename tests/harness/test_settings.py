@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.base import Numerics
 from harness.cli import options
-from harness.settings import load_settings, parse_numerics, parse_overrides
+from harness.settings import load_settings, parse_numerics, parse_overrides, user_settings_file
 from results.errors import HarnessError
 
 
@@ -22,6 +22,65 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path, m
     monkeypatch.setenv("HARNESS_SEEDS", "3")
     settings = load_settings({"suite": "from_flag", "seeds": None})
     assert (settings.suite, settings.seeds, settings.data) == ("from_flag", 3, Path("/file"))
+
+
+@pytest.fixture
+def users_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """``harness.yaml`` of the user, not yet written."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    path = tmp_path / "config" / "harness" / "harness.yaml"
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def test_the_projects_file_wins_over_the_users(tmp_path: Path, users_file: Path) -> None:
+    users_file.write_text("suite: of_user\nseeds: 2\nnumerics: {precision: bf16, compile: true}\n")
+    (tmp_path / "harness.yaml").write_text("suite: of_project\nnumerics: {compile: false}\n")
+    settings = load_settings({})
+    assert (settings.suite, settings.seeds) == ("of_project", 2)
+    assert (settings.numerics.precision, settings.numerics.compile) == ("bf16", False)
+
+
+@pytest.mark.parametrize("named", ["", "relative/config"])
+def test_without_an_absolute_xdg_folder_the_users_file_lies_in_dot_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", named)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_settings_file() == tmp_path / ".config/harness/harness.yaml"
+
+
+def test_a_user_without_a_home_has_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+
+    def nowhere() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    assert user_settings_file() is None
+    assert load_settings({}).seeds == 1
+
+
+@pytest.mark.parametrize(
+    ("of_user", "of_project", "guilty"),
+    [
+        ("seeds: many\n", "suite: all\n", "config/harness/harness.yaml"),
+        ("suite: all\n", "seeds: many\n", "harness.yaml"),
+        ("seeds: 2\n", "seeds: many\n", "harness.yaml"),
+        ("numerics: {precision: bf99}\n", "numerics: {compile: true}\n", "config/harness/harness.yaml"),
+        ("suit: all\n", "seeds: 2\n", "config/harness/harness.yaml"),
+        ("[1, 2\n", "seeds: 2\n", "config/harness/harness.yaml"),
+        ("seeds: 2\n", "just text\n", "harness.yaml"),
+    ],
+)
+def test_a_refusal_names_the_file_that_the_value_came_from(
+    tmp_path: Path, users_file: Path, of_user: str, of_project: str, guilty: str
+) -> None:
+    users_file.write_text(of_user)
+    (tmp_path / "harness.yaml").write_text(of_project)
+    with pytest.raises(HarnessError) as refused:
+        load_settings({})
+    assert refused.value.where == str(tmp_path / guilty)
 
 
 def test_numerics_come_from_the_file_too(tmp_path: Path) -> None:

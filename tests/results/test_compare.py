@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import typer
 from typer.testing import CliRunner
 
 from harness.cli.compare import compare as verb
-from results.compare import compare, read_sides
+from results.compare import best_of, compare, read_sides
 from results.errors import HarnessError
+from results.table import Summary
 
 
 def found(builder: Any, *targets: str, published: bool = False) -> Any:
@@ -162,3 +164,34 @@ def test_json_and_table_say_the_same(builder: Any) -> None:
     assert "a[red]" in text
     assert "47.8  63.2  +15.4" in " ".join(text.split("k=10")[1].split()).replace(" ", "  ")
     assert "4 of 14" in text
+    assert metric["best"]["side"] == "b"
+    assert metric["best"]["verdict"] in text
+
+
+def side(mean: float, deviation: float, n: int) -> Summary:
+    return Summary(mean, deviation if n > 1 else math.nan, n)
+
+
+@pytest.mark.parametrize(
+    ("values", "best", "lead", "spread", "said"),
+    [
+        # A 3-4-5 triangle: the deviation of a difference is the root of the sum of variances.
+        ((side(70, 3, 3), side(76, 4, 3)), ("b", "a"), 6.0, 5.0, "beyond the seeds' spread"),
+        ((side(76, 3, 3), side(71, 4, 3)), ("a", "b"), 5.0, 5.0, "within the seeds' spread"),
+        ((side(70, 0, 1), side(76, 4, 3)), ("b", "a"), 6.0, None, "a side has one run"),
+        ((side(70, 1, 3), side(70, 1, 3)), ("a", "b"), 0.0, 2**0.5, "within the seeds' spread"),
+        ((None, side(1, 0, 1), side(2, 0, 1)), ("c", "b"), 1.0, None, "a side has one run"),
+    ],
+)
+def test_the_best_is_named_with_its_lead_and_the_seeds_spread(
+    values: tuple[Summary | None, ...], best: tuple[str, str], lead: float, spread: float | None, said: str
+) -> None:
+    found = best_of("abc"[: len(values)], values)
+    assert found is not None
+    assert (found.side, found.runner_up, found.lead) == (*best, lead)
+    assert found.spread == pytest.approx(spread)
+    assert said in found.verdict
+
+
+def test_one_number_alone_is_not_the_best() -> None:
+    assert best_of("ab", (side(70, 1, 3), None)) is None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from harness.doctor import python
 from harness.doctor.child import ask_python
+from harness.toolboxes import LOCK, TOOLBOXES
 from tests.harness.doctor.conftest import MakeSubject, Programs
 from tests.slurm.cluster.processes import wait_until
 
@@ -72,42 +74,54 @@ TORCH = "class Tensor: pass\nfloat16 = bfloat16 = None\n"
 def stand_in_toolboxes(package: Package) -> None:
     package("torch.py", TORCH)
     package("torchvision.py", "__version__ = '0'\n")
-    for name in python.TOOLBOXES:
+    for name in TOOLBOXES:
         package(f"{name}/__init__.py", f"__version__ = '1.{len(name)}'\n")
 
 
-def test_toolboxes_are_named_with_their_versions(package: Package) -> None:
+def test_toolboxes_are_named_with_their_versions(package: Package, subject: MakeSubject) -> None:
     stand_in_toolboxes(package)
-    first, second = python.toolboxes()
+    first, second = python.toolboxes(subject("imagenet_linear"))
     assert (first.state, second.state) == ("ok", "ok")
     assert first.what == "mmengine 1.8, mmcv 1.4, mmpretrain 1.10, mmdet 1.5, mmseg 1.5"
     assert "torchvision's" in second.what
     package("mmcv/_ext.py", "")
-    assert python.toolboxes()[1].what == "mmcv's own, compiled"
+    assert python.toolboxes(subject("imagenet_linear"))[1].what == "mmcv's own, compiled"
 
 
-def test_a_toolbox_that_cannot_be_imported_is_named_with_the_reason(package: Package) -> None:
+def test_a_toolbox_that_cannot_be_imported_is_named_with_the_reason(package: Package, subject: MakeSubject) -> None:
     stand_in_toolboxes(package)
     package("mmdet/__init__.py", "raise ImportError('libGL.so.1: cannot open')\n")
-    first, second = python.toolboxes()
+    first, second = python.toolboxes(subject("imagenet_linear"))
     assert (first.state, second.state) == ("error", "ok")
     assert first.what == "mmdet: ImportError: libGL.so.1: cannot open"
 
 
-def test_operations_that_are_not_there_are_an_error_of_their_own(package: Package) -> None:
+def test_operations_that_are_not_there_are_an_error_of_their_own(package: Package, subject: MakeSubject) -> None:
     stand_in_toolboxes(package)
     package("torchvision.py", "raise ImportError('no operator nms')\n")
-    first, second = python.toolboxes()
+    first, second = python.toolboxes(subject("imagenet_linear"))
     assert (first.state, second.state) == ("ok", "error")
     assert "no operator nms" in second.what
 
 
-def test_a_toolbox_that_kills_its_process_is_an_error(package: Package) -> None:
+def test_a_toolbox_that_kills_its_process_is_an_error(package: Package, subject: MakeSubject) -> None:
     stand_in_toolboxes(package)
     package("mmseg/__init__.py", "import os\nos._exit(70)\n")
-    (found,) = python.toolboxes()
+    (found,) = python.toolboxes(subject("imagenet_linear"))
     assert found.state == "error"
     assert "exit status 70" in found.what
+
+
+def test_toolboxes_are_missed_only_where_the_suite_trains(
+    package: Package, subject: MakeSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(python, "missing_toolboxes", lambda: TOOLBOXES)
+    (found,) = python.toolboxes(subject("imagenet_knn,voc07_svm"))
+    assert (found.state, found.mend) == ("ok", "")
+    package("mmcv/__init__.py", "raise ModuleNotFoundError('no mmcv')\n")
+    first, *_ = python.toolboxes(subject("imagenet_knn,imagenet_linear"))
+    assert first.state == "error"
+    assert shlex.split(first.mend) == ["python", "-m", "pip", "install", "--no-deps", "-r", str(LOCK)]
 
 
 def test_a_compiler_is_needed_where_numerics_compile(subject: MakeSubject, programs: Programs) -> None:

@@ -69,6 +69,7 @@ def test_every_benchmark_of_the_suite_has_its_place(builder: Any) -> None:
         ("h4", "Places205 Linear Evaluation"),
         ("h4", "iNaturalist2018 Linear Evaluation"),
         ("h4", "ImageNet Nearest-Neighbor Classification"),
+        ("h4", "Folder of Images"),
         ("h3", "Detection"),
         ("h4", "Pascal VOC 2007 + 2012"),
         ("h4", "COCO2017"),

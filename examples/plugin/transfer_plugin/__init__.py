@@ -1,0 +1,1 @@
+"""Adds to the transfer harness by entry points; ``pyproject.toml`` says what."""
