@@ -38,7 +38,7 @@ def plugged(world: World) -> World:
 def test_what_it_brings_is_listed(plugged: World) -> None:
     listed = {each["name"]: each for each in json.loads(plugged.call("list", "benchmarks", "--json").stdout)}
     assert listed["channel_mean"]["title"] == "Mean of the first convolution"
-    assert listed["imagenet_knn"]["variants"] == ["cold"]
+    assert listed["imagenet_knn"]["variants"] == ["1x", "cold"]
     assert "trunk.*" in plugged.call("list", "formats").stdout
     protocols = plugged.call("list", "protocols", "imagenet_knn@cold", "--full").stdout
     assert "0.02" in protocols

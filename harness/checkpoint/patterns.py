@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from harness.checkpoint.hub import on_hub
@@ -19,18 +19,25 @@ def expanded_checkpoints(checkpoints: Iterable[str]) -> tuple[str, ...]:
         checkpoints: What stood after ``--ckpt``. A file of just that name is no pattern, nor is a place on the hub.
 
     Returns:
-        Each once, the files of a pattern in natural order: ``epoch_9`` before ``epoch_10``.
+        What was named, in its order; what was named twice stands twice, since each may have a label. The files of a
+        pattern stand once, in natural order: ``epoch_9`` before ``epoch_10``.
 
     Raises:
         HarnessError: A pattern matches no file.
     """
-    return tuple(dict.fromkeys(each for checkpoint in checkpoints for each in _matches(checkpoint)))
+    found: list[str] = []
+    matched: set[str] = set()
+    for checkpoint in checkpoints:
+        if on_hub(checkpoint) or not glob.has_magic(checkpoint) or os.path.lexists(checkpoint):
+            found += [checkpoint] if checkpoint not in matched else []
+        else:
+            files = [path for path in _matches(checkpoint) if path not in found]
+            found += files
+            matched.update(files)
+    return tuple(found)
 
 
-def _matches(checkpoint: str) -> Iterator[str]:
-    if on_hub(checkpoint) or not glob.has_magic(checkpoint) or os.path.lexists(checkpoint):
-        yield checkpoint
-        return
+def _matches(checkpoint: str) -> list[str]:
     found = [path for path in glob.iglob(checkpoint, recursive=True) if os.path.isfile(path)]
     if not found:
         whole = Path(checkpoint).absolute()
@@ -38,7 +45,7 @@ def _matches(checkpoint: str) -> Iterator[str]:
         raise HarnessError(
             f"no file matches '{checkpoint}'", f"--ckpt, looked for {whole}", f"see what lies in {literal}"
         )
-    yield from sorted(found, key=natural)
+    return sorted(found, key=natural)
 
 
 def natural(text: str) -> list[tuple[int, int, str]]:

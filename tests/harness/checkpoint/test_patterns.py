@@ -39,6 +39,10 @@ def test_a_file_stands_once_and_what_is_no_pattern_stays() -> None:
     )
 
 
+def test_what_is_named_twice_may_have_two_labels() -> None:
+    assert expanded_checkpoints(["random:0", "random:0"]) == ("random:0", "random:0")
+
+
 def test_a_file_whose_name_looks_like_a_pattern_is_itself() -> None:
     assert expanded_checkpoints(["runs/[x]*.pth"]) == ("runs/[x]*.pth",)
 
