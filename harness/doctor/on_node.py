@@ -46,7 +46,7 @@ def look_around(submission: Submission) -> int:
         "version": ".".join(map(str, sys.version_info[:3])),
         "harness": __version__,
         "code": str(code_root()),
-        "data": os.path.isdir(submission.data_root),
+        "data": os.path.isdir(os.path.expandvars(submission.data_root)),
         "cpus": os.environ.get("SLURM_CPUS_PER_TASK", ""),
         "gpus": names,
     }

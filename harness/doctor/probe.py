@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.base import ALONE
 from harness import __version__
+from harness.data_root import absolute_root
 from harness.doctor.disk import scratch
 from harness.doctor.findings import Finding, error, ok, warning
 from harness.doctor.on_node import ANSWER, HERE, POLL_SECONDS, REPORT
@@ -102,12 +103,13 @@ def _draft(folder: Path, settings: Settings, ask: Ask) -> Submission:
     """It lies in the probe's own folder, so that no controller takes it for one of a run."""
     place = Workspace(folder)
     options = {
+        "readers": settings.readers,
         "gpus": ask.gpus_per_node,
         "minutes": ask.minutes,
         "notice_seconds": ask.notice_seconds,
         "requeue": ask.request.requeue,
     }
-    data = str(settings.data.absolute())
+    data = str(absolute_root(settings.data))
     return Submission.draft(
         place, "harness-doctor", PROBE, "probe", [JobFolder(place.jobs / "probe")], ALONE, data, options
     )
