@@ -40,7 +40,7 @@ def _cancel_on_cluster(workspace: Workspace, wanted: Collection[tuple[str, str]]
         return []
     from harness.schedule.slurm.commands import call
     from harness.schedule.slurm.run_plan import run_plans
-    from harness.schedule.slurm.submissions import CONTROLLER, view
+    from harness.schedule.slurm.submissions import CONTROLLER, PATROL, view
 
     runs = run_plans(workspace)
     for plan in runs:
@@ -50,7 +50,7 @@ def _cancel_on_cluster(workspace: Workspace, wanted: Collection[tuple[str, str]]
     live = [task for task in seen.tasks() if task.is_live and task.id]
     if live and not seen.snapshot.answered:
         raise HarnessError("squeue does not answer", "SLURM", "run the same command again when it does")
-    controllers = [task for task in live if task.submission.kind == CONTROLLER]
+    controllers = [task for task in live if task.submission.kind in (CONTROLLER, PATROL)]
     jobs = [task for task in live if task not in controllers and task.submission.jobs[task.index] in wanted]
     ids = [task.id for task in (*(controllers if everything else ()), *jobs)]
     for begin in range(0, len(ids), IDS_A_CALL):

@@ -11,7 +11,7 @@ from harness.ledger import JobFolder
 from harness.order import Grant, Order, usable_gpus
 from harness.schedule.slots import visible_gpus
 from harness.schedule.slurm.commands import call
-from harness.schedule.slurm.submissions import CONTROLLER, PLANNER, PROBE, Submission
+from harness.schedule.slurm.submissions import CONTROLLER, PATROL, PLANNER, PROBE, Submission
 from results.errors import HarnessError
 from results.files import use_umask
 from results.workspace import Workspace
@@ -36,7 +36,7 @@ def main(words: list[str]) -> int:
         # The process that called sbatch may be gone before it could note the number.
         with contextlib.suppress(HarnessError):
             submission.note_number(os.environ.get("SLURM_ARRAY_JOB_ID", ""))
-        if submission.kind == CONTROLLER:
+        if submission.kind in (CONTROLLER, PATROL):
             from harness.schedule.slurm.controller import control
 
             return control(submission, granted(submission))

@@ -145,6 +145,8 @@ def test_a_controller_that_dies_has_a_successor(here: ClusterWorld) -> None:
 
 
 def test_slurmctld_killed_right_after_a_submit_forgets_no_job(here: ClusterWorld) -> None:
+    # It may hold what it started twice, and controllers with it: the patrol lets it go.
+    here.settle(patrol_minutes=0.2)
     here.submit("--seeds", "2", "--set", "counting.seconds=2")
     here.cluster.kill_controller()
     time.sleep(1)

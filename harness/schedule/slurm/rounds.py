@@ -23,7 +23,7 @@ from harness.schedule.slurm.request import controller_ask, draft
 from harness.schedule.slurm.run_plan import RunPlan
 from harness.schedule.slurm.standing import Standing, stand
 from harness.schedule.slurm.states import Phase
-from harness.schedule.slurm.submissions import CONTROLLER, JOBS, Submission, Task, View, settle, view
+from harness.schedule.slurm.submissions import CONTROLLER, JOBS, PATROL, Submission, Task, View, settle, view
 from results.errors import HarnessError
 from results.workspace import Workspace
 
@@ -68,10 +68,12 @@ def advance(plan: RunPlan, grant: Grant | None = None) -> Round:
         standings = stand(plan, seen)
         _give_up(plan, standings)
         plan.cancel(each.job.folder for each in standings if each.state == "cancelled")
-        followers = _followers(plan, seen, grant.submission if grant is not None else "")
+        own = grant.submission if grant is not None else ""
+        followers, patrols = _waiting(plan, seen, CONTROLLER, own), _waiting(plan, seen, PATROL, own)
         submitted: list[tuple[str, str]] = []
         if any(each.state in ("left", "active") for each in standings):
             followers = _complete(plan, followers, grant)
+            patrols = patrols or [_submit_patrol(plan)]
         if any(each.state == "left" for each in standings):
             plan.note_rounds(plan.rounds() + 1)
             submitted = submit_all(plan, standings)
@@ -79,7 +81,7 @@ def advance(plan: RunPlan, grant: Grant | None = None) -> Round:
         if active:
             _wait_for(followers[0], active)
         else:
-            _finish(plan, standings, followers)
+            _finish(plan, standings, [*followers, *patrols])
         return Round(tuple(standings), tuple(submitted), not active)
 
 
@@ -129,12 +131,12 @@ def _give_up(plan: RunPlan, standings: Sequence[Standing]) -> None:
                 each.state, each.reason = "failed", f"given up after {rounds} rounds (slurm.rounds)"
 
 
-def _followers(plan: RunPlan, seen: View, own: str) -> list[Submission]:
-    """Controllers that wait for their turn, in its order."""
+def _waiting(plan: RunPlan, seen: View, kind: str, own: str) -> list[Submission]:
+    """Controllers or patrols of the run that wait for their turn, in its order."""
     return [
         each
         for each in seen.submissions
-        if each.kind == CONTROLLER
+        if each.kind == kind
         and each.run == plan.id
         and each.name != own
         and each.number()
@@ -147,16 +149,22 @@ def _complete(plan: RunPlan, followers: Sequence[Submission], grant: Grant | Non
     found = list(followers)
     while len(found) < FOLLOWERS:
         after = found[-1].number() if found else grant.job_id if grant is not None else ""
-        found.append(_submit_follower(plan, f"afterany:{after}" if after else ""))
+        dependency = f"afterany:{after}" if after else ""
+        found.append(_submit_follower(plan, CONTROLLER, dependency, "" if dependency else HEAD_START))
     return found
 
 
-def _submit_follower(plan: RunPlan, dependency: str) -> Submission:
+def _submit_patrol(plan: RunPlan) -> Submission:
+    """Submits what looks again after a while: SLURM may hold a job that it could not start, and all that wait for it."""
+    return _submit_follower(plan, PATROL, "", f"now+{round(plan.settings.slurm.patrol_minutes * 60)}")
+
+
+def _submit_follower(plan: RunPlan, kind: str, dependency: str, begin: str) -> Submission:
     ask = controller_ask(plan.settings)
-    title, place = f"controller-{plan.id[-8:]}", [JobFolder(plan.folder)]
-    made = draft(plan.workspace, plan.settings, plan.id, title, CONTROLLER, place, ask, ALONE)
+    title, place = f"{kind}-{plan.id[-8:]}", [JobFolder(plan.folder)]
+    made = draft(plan.workspace, plan.settings, plan.id, title, kind, place, ask, ALONE)
     made.write()
-    hand_over(made, ask, plan.settings, dependency, begin="" if dependency else HEAD_START)
+    hand_over(made, ask, plan.settings, dependency, begin)
     return made
 
 

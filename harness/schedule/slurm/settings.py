@@ -57,6 +57,7 @@ class SlurmSettings(SlurmRequest):
             see. In ``data`` variables may stand then, for example ``$SLURM_TMPDIR/data``.
         stage: By name of the data set, a command that runs once on each node before a job that needs it.
         array_parallelism: Most jobs of one array that run at a time.
+        patrol_minutes: How often it is looked whether a run stands still: SLURM may hold what it could not start.
         rounds: How often the controller plans what is left before it gives up, whatever failed.
         rendezvous_minutes: How long the ranks of a job wait for each other.
         notify: Command that the controller runs at the end, through the shell; the run and its outcome stand in
@@ -68,6 +69,7 @@ class SlurmSettings(SlurmRequest):
     data_check: Literal["submit", "node"] = "submit"
     stage: dict[Word, Line] = {}
     array_parallelism: int = pydantic.Field(default=64, ge=1)
+    patrol_minutes: float = pydantic.Field(default=30, gt=0)
     rounds: int = pydantic.Field(default=20, ge=1, le=1000)
     rendezvous_minutes: float = pydantic.Field(default=10, gt=0)
     notify: Line | None = None

@@ -30,6 +30,8 @@ TOKEN_CHARACTERS = 12
 CONTROLLER = "controller"
 """Kind of the submission that goes on with a run."""
 JOBS = "jobs"
+PATROL = "patrol"
+"""Kind of the submission that looks whether a run stands still."""
 PLANNER = "planner"
 """Kind of the submission that plans a run where the data is."""
 PROBE = "probe"

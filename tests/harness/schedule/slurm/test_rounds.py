@@ -17,7 +17,7 @@ from harness.order import Grant
 from harness.schedule.slurm import cluster, hand_over, submissions
 from harness.schedule.slurm.rounds import Round, advance, look
 from harness.schedule.slurm.run_plan import RunPlan
-from harness.schedule.slurm.submissions import CONTROLLER, Submission, open_submissions
+from harness.schedule.slurm.submissions import CONTROLLER, JOBS, PATROL, Submission, open_submissions
 from harness.settings import Settings
 from results.errors import HarnessError
 from results.workspace import Workspace
@@ -39,7 +39,7 @@ class Scene:
         return self.plan.jobs[number].folder
 
     def arrays(self) -> list[Submission]:
-        return [each for each in open_submissions(self.plan.workspace) if each.kind != CONTROLLER]
+        return [each for each in open_submissions(self.plan.workspace) if each.kind == JOBS]
 
     def controllers(self) -> list[Submission]:
         return [each for each in open_submissions(self.plan.workspace) if each.kind == CONTROLLER]
@@ -125,7 +125,7 @@ def test_the_controller_is_submitted_before_the_jobs(scene: Callable[..., Scene]
     here = scene(several(1))
     here.round()
     *first, last = here.fake.calls("sbatch")
-    assert [each.token in call[-1] for each, call in zip(here.controllers(), first, strict=True)] == [True, True]
+    assert [each.token in call[-1] for each, call in zip(here.controllers(), first[:2], strict=True)] == [True, True]
     assert here.arrays()[0].token in last[-1]
 
 
@@ -161,7 +161,7 @@ def test_the_same_round_again_submits_nothing(scene: Callable[..., Scene]) -> No
     here = scene(several(2))
     here.round()
     assert here.round().submitted == ()
-    assert len(here.fake.calls("sbatch")) == 3
+    assert len(here.fake.calls("sbatch")) == 4
 
 
 def test_the_run_ends_when_every_job_is_done(scene: Callable[..., Scene]) -> None:
@@ -293,7 +293,7 @@ def test_a_probe_that_slurm_took_away_is_submitted_with_its_features(scene: Call
 
 def test_what_slurm_refuses_fails_with_its_words_and_the_rest_is_submitted(scene: Callable[..., Scene]) -> None:
     here = scene([planned(make_job("another")), *several(2)])
-    followers = 2
+    followers = 3
     refusal = "sbatch: error: Batch job submission failed: Invalid qos specification"
     real = hand_over.call
 
@@ -307,6 +307,20 @@ def test_what_slurm_refuses_fails_with_its_words_and_the_rest_is_submitted(scene
     assert [each.state for each in done.standings] == ["failed", "active", "active"]
     assert "Invalid qos" in done.standings[0].reason
     assert len(here.fake.calls("sbatch")) == followers + 1
+
+
+def test_a_patrol_lets_go_what_slurm_holds_and_the_next_one_follows(scene: Callable[..., Scene]) -> None:
+    here = scene(several(1))
+    here.round()
+    (patrol,) = [each for each in open_submissions(here.plan.workspace) if each.kind == PATROL]
+    assert here.option(patrol, "begin") == "now+1800"
+    here.fake.set(here.arrays()[0].number(), reason="launch failed requeued held")
+    here.fake.set(patrol.number(), state="RUNNING")
+    grant = Grant(patrol.name, 0, f"{patrol.number()}_0", 0, 1, ("n1",), 60, 60, True)
+    assert not advance(here.plan, grant).over
+    assert any(call[1] == "release" for call in here.fake.calls("scontrol"))
+    kinds = [each.kind for each in open_submissions(here.plan.workspace)]
+    assert (kinds.count(PATROL), kinds.count(CONTROLLER)) == (2, 2)
 
 
 def test_a_job_that_a_person_holds_stays_held(scene: Callable[..., Scene]) -> None:
@@ -392,7 +406,7 @@ def test_a_wiped_cluster_is_noticed_by_names(scene: Callable[..., Scene]) -> Non
         here.fake.add("0-0", name="somebody elses", state="RUNNING")
     assert here.states() == ["active"]
     assert here.folder().failures() == 1
-    assert len(here.fake.calls("sbatch")) == 6
+    assert len(here.fake.calls("sbatch")) == 8
 
 
 def test_a_job_that_a_process_on_this_machine_holds_is_looked_at_again_later(scene: Callable[..., Scene]) -> None:
