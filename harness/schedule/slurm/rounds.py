@@ -155,7 +155,7 @@ def _complete(plan: RunPlan, followers: Sequence[Submission], grant: Grant | Non
 
 
 def _submit_patrol(plan: RunPlan) -> Submission:
-    """Submits what looks again after a while: SLURM may hold a job that it could not start, and all that wait for it."""
+    """Submits what looks again after a while: SLURM may hold a job that it could not start, and who waits for it."""
     return _submit_follower(plan, PATROL, "", f"now+{round(plan.settings.slurm.patrol_minutes * 60)}")
 
 
