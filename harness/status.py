@@ -83,7 +83,7 @@ def job_status(folder: JobFolder, cluster: ClusterView = NO_CLUSTER) -> JobStatu
     """
     attempts = folder.attempts()
     claim = folder.last_claim()
-    task = cluster.tasks.get(folder.place)
+    task = cluster.tasks.get(folder.place) if cluster.tasks else None
     cause = reason = ""
     if folder.is_finished():
         state = "done"
