@@ -11,6 +11,7 @@ from rich.console import Console
 
 from harness.cli import options
 from harness.cli.console import make_console
+from results.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.plan import Plan
@@ -121,6 +122,10 @@ def _plan_on_node(settings: Settings, detach: bool, quiet: bool, json: bool) -> 
     from harness.schedule.slurm.planner import submit_planner, wait_for_plan
     from results.workspace import Workspace
 
+    if settings.cache == "read-only":
+        raise HarnessError(
+            "a run that is planned by a job cannot run nothing", "--cache read-only", "python -m harness report"
+        )
     console = make_console(stderr=json)
     workspace = Workspace(usable_workspace(settings).root.absolute())
     choose(settings)

@@ -55,3 +55,16 @@ def test_a_command_that_fails_is_a_failure_with_its_last_words(here: ClusterWorl
     (end,) = here.ends().values()
     assert end["state"] == "failed"
     assert "no such archive" in end["reason"]
+
+
+def test_what_is_planned_on_a_node_heeds_the_cache_mode(here: ClusterWorld) -> None:
+    here.data.rename(here.folder / "node")
+    settle(here, data_check="node")
+    here.submit("--data", VARIABLE)
+    here.wait_for_end()
+    here.submit("--data", VARIABLE, "--cache", "force")
+    here.wait_until(lambda: len(here.entries("worked")) == 2, "the job is measured anew")
+    here.wait_for_end()
+    assert len(list(here.workspace.glob("jobs/*/superseded/*.json"))) == 1
+    done = here.run("--executor", "slurm", "--data", VARIABLE, "--cache", "read-only")
+    assert (done.returncode, "--cache read-only" in done.stderr) == (2, True)

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.base import ALONE
@@ -19,13 +20,25 @@ from harness.schedule.slurm.request import controller_ask, draft
 from harness.schedule.slurm.rounds import advance
 from harness.schedule.slurm.run_plan import RunPlan
 from harness.schedule.slurm.submissions import PLANNER, Submission, view
+from harness.schedule.tracking import TrackedJob, Tracker
 from harness.settings import Settings, restore_settings
+from harness.toolboxes import refuse_without_toolboxes
 from results.errors import HarnessError
 from results.files import make_own_folder, publish, read_json, to_json, write_whole
 from results.workspace import Workspace
 
 POLL_SECONDS = 1.0
 ASK_SECONDS = 10.0
+
+
+class Unseen:
+    """A reporter on a node, where nobody looks."""
+
+    def changed(self, job: TrackedJob) -> None:
+        """Says nothing."""
+
+    def tick(self, jobs: Sequence[TrackedJob]) -> None:
+        """Says nothing."""
 
 
 def submit_planner(workspace: Workspace, run: str, settings: Settings) -> Submission:
@@ -66,6 +79,9 @@ def plan_here(submission: Submission, grant: Grant) -> int:
         request = read_json(folder / "request.json", own=True)
         settings = restore_settings(request["settings"])
         made = make_plan(settings)
+        refuse_without_toolboxes(made.jobs, settings)
+        # As `run` does where it plans itself: what is to be measured anew is set aside first.
+        Tracker(workspace, made.jobs, settings, Unseen()).prepare()
         RunBook(workspace.runs, made, settings, submission.run, request["argv"]).write()
         labels = [checkpoint.label for checkpoint in made.checkpoints]
         plan = RunPlan.write(workspace, submission.run, labels, made.jobs, settings)

@@ -2,7 +2,7 @@
 
 Before anything is submitted, two followers are: a controller that waits for the jobs, and one that waits for that.
 Whatever then happens to this process, or to a controller before it has begun, the next one finds on the disk what is
-left to do.
+left to do. A patrol looks again after a while, should SLURM hold all of them.
 """
 
 from __future__ import annotations
